@@ -1,0 +1,77 @@
+"""The model card (Mitchell et al. 2019, "Model Cards for Model Reporting"), generated from the descriptor's content."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modelpackage.descriptor import Lineage
+from modelpackage.signature import Signature, Tensor
+
+
+def render_card(
+    *,
+    name: str,
+    kind: str,
+    labels: Sequence[str],
+    signature: Signature,
+    metrics: Mapping[str, float],
+    lineage: Lineage,
+) -> str:
+    """Return the card as Markdown; equal arguments give equal text."""
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"Classifies {kind} data into {len(labels)} classes: {', '.join(labels)}.",
+            "",
+            "## How to ask it",
+            "",
+            *_table(("tensor", "datatype", "shape", "range"), [_tensor_row(t) for t in signature.inputs]),
+            "",
+            "It answers with:",
+            "",
+            *_table(("tensor", "datatype", "shape", "range"), [_tensor_row(t) for t in signature.outputs]),
+            "",
+            "The graph holds the preprocessing; clients send raw values.",
+            "",
+            "## How good it is",
+            "",
+            "Measured on rows that training never saw.",
+            "",
+            *_table(("metric", "value"), [(key, f"{value:.4f}") for key, value in sorted(metrics.items())]),
+            "",
+            "## Where it came from",
+            "",
+            f"- data: `sha256:{lineage.data}`",
+            f"- code: `sha256:{lineage.code}`",
+            f"- software: {', '.join(f'{key} {value}' for key, value in sorted(lineage.software.items()))}",
+            "- parameters:",
+            "",
+            *_table(("parameter", "value"), sorted(_flat(lineage.parameters))),
+            "",
+            "## What it is not for",
+            "",
+            "Inputs unlike the training rows: compare `reference.json` with what you send before you trust an answer.",
+            "",
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+
+
+def _tensor_row(tensor: Tensor) -> tuple[str, str, str, str]:
+    low, high = tensor.minimum, tensor.maximum
+    limits = "any" if low is None and high is None else f"{low} to {high}"
+    return tensor.name, tensor.datatype, str(tensor.batch_shape), limits
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, value in parameters.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows
