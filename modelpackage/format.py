@@ -9,7 +9,9 @@ How to change the format:
 4. Say in ``docs/model-package.md`` what changed and why.
 """
 
-FORMAT = 1
+from typing import Final
+
+FORMAT: Final = 1
 
 DESCRIPTOR = "model.json"
 SEAL = "model.json.sha256"

@@ -1,4 +1,4 @@
-"""A real, tiny model and its sealed package: softmax(image · weights), small enough to be exact and built in milliseconds."""
+"""A real, tiny model and its sealed package: softmax(image · weights), exact and built in milliseconds."""
 
 from pathlib import Path
 
@@ -37,9 +37,7 @@ def graph() -> bytes:
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 2, 2])
     probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])
-    body = helper.make_graph(
-        nodes, "tiny", [image], [probabilities], [numpy_helper.from_array(WEIGHTS, "weights")]
-    )
+    body = helper.make_graph(nodes, "tiny", [image], [probabilities], [numpy_helper.from_array(WEIGHTS, "weights")])
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return model.SerializeToString(deterministic=True)
 

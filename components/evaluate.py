@@ -1,0 +1,102 @@
+"""Evaluate: the exported graph and the test rows in; metrics, figures, one report and the verdict of the gate out."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from components import figures, metrics
+from components.config import Config, Gate
+from components.console import say
+from components.dataset import Splits
+from components.report import render_report
+from components.train import GRAPH, TRAINING
+from modelpackage import canonical_json
+
+REPORT = "report.html"
+BATCH_ROWS = 1024
+
+
+class Evaluation(BaseModel):
+    """What was measured on test rows.
+
+    Attributes:
+        metrics: By name; every one a number between 0 and 1 for which more is better, but for losses and errors.
+        per_class: Precision, recall, F1 and support of each label.
+        confusion: Rows are true labels, columns predicted ones.
+        verdict: Whether the model may be published.
+        reason: The comparison behind the verdict, in one sentence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+    confusion: tuple[tuple[int, ...], ...]
+    verdict: Literal["passed", "refused"]
+    reason: str
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Read ``evaluation.json``."""
+        return cls.model_validate_json((directory / "evaluation.json").read_bytes())
+
+
+def evaluate(config: Config, splits: Splits, model: Path, directory: Path) -> Evaluation:
+    """Measure the graph that will be served, on the test rows, and decide.
+
+    Args:
+        config: The run.
+        splits: The data.
+        model: What training wrote.
+        directory: Created: ``evaluation.json``, ``report.html`` and ``figures/``.
+    """
+    probabilities = run_graph((model / GRAPH).read_bytes(), splits.rows.tensor().name, splits.x("test"))
+    truth = splits.y("test")
+    measured = metrics.measure(truth, probabilities)
+    verdict, reason = decide(config.gate, measured)
+    evaluation = Evaluation(
+        metrics=measured,
+        per_class=metrics.per_class(truth, probabilities, splits.rows.labels),
+        confusion=metrics.confusion(truth, probabilities),
+        verdict=verdict,
+        reason=reason,
+    )
+    say(f"{verdict}: {reason}")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "evaluation.json").write_bytes(canonical_json(evaluation.model_dump(mode="json")))
+    history = _history(model)
+    drawn = figures.draw_all(directory / "figures", splits, truth, probabilities, history)
+    (directory / REPORT).write_text(render_report(config, splits, evaluation, drawn), encoding="utf-8")
+    return evaluation
+
+
+def decide(gate: Gate, measured: dict[str, float]) -> tuple[Literal["passed", "refused"], str]:
+    """Hold the measured metric against the gate's threshold.
+
+    Returns:
+        The verdict and the comparison in one sentence.
+    """
+    value = measured[gate.metric]
+    interval = f" (95 % interval of accuracy {measured['accuracy_low']:.4f} to {measured['accuracy_high']:.4f})"
+    if value >= gate.minimum:
+        return "passed", f"{gate.metric} {value:.4f} reaches the gate's minimum {gate.minimum:.4f}{interval}"
+    return "refused", f"{gate.metric} {value:.4f} is below the gate's minimum {gate.minimum:.4f}{interval}"
+
+
+def run_graph(graph: bytes, name: str, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a graph's probabilities for raw rows, shape (rows, classes), in batches so that memory stays flat."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    parts = [
+        session.run(None, {name: np.array(x[start : start + BATCH_ROWS])})[0] for start in range(0, len(x), BATCH_ROWS)
+    ]
+    return np.concatenate(parts)
+
+
+def _history(model: Path) -> list[dict[str, float]]:
+    history: list[dict[str, float]] = json.loads((model / TRAINING).read_bytes())["history"]
+    return history

@@ -1,0 +1,56 @@
+"""A package from wherever it is: a folder, ``file://`` or ``s3://`` in; a verified local package out."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import modelpackage
+from components.store import open_store
+from modelpackage import Package, PackageMissingError
+
+ADDRESSED = re.compile(r"^sha256-([0-9a-f]{64})$")
+
+
+def fetch(place: str, folder: Path) -> Package:
+    """Return the verified package at a place.
+
+    Where the place is named by a digest (``.../sha256-DIGEST/``), the package must have that digest.
+
+    Args:
+        place: A path, ``file:///path`` or ``s3://bucket/name/sha256-...``.
+        folder: Where a package from ``s3://`` is put, under its own name; a copy that is there already is used.
+
+    Raises:
+        PackageError: It is missing, incomplete or changed.
+        StoreError: The store can't be reached.
+    """
+    address = urlsplit(place)
+    name = Path(unquote(address.path)).name
+    match = ADDRESSED.match(name)
+    digest = match[1] if match else None
+    if address.scheme != "s3":
+        return modelpackage.load(unquote(address.path) if address.scheme == "file" else place, digest=digest)
+    target = folder / name
+    if not (digest and target.exists()):
+        _download(place, target)
+    return modelpackage.load(target, digest=digest)
+
+
+def _download(uri: str, target: Path) -> None:
+    """Download beside the target and rename, so that a killed download is never taken for a package."""
+    store = open_store(uri.rstrip("/"))
+    # A package has no folders; whatever lies deeper is not its own.
+    keys = [key for key in store.keys("") if "/" not in key]
+    if not keys:
+        raise PackageMissingError(f"{uri} holds no model package: the store has nothing below it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        for key in keys:
+            store.get(key, partial / key)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

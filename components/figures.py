@@ -1,0 +1,136 @@
+"""Figures that a person wants to look at, as SVG: confusion, calibration, learning curve, and the worst mistakes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from components.dataset import Splits
+from components.metrics import calibration, confusion
+
+BLUE, ORANGE, GREY = "#1f5f99", "#d9730d", "#8a8f98"
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e8eb",
+    "svg.fonttype": "none",  # text stays text: selectable, small, in the reader's own font
+    "svg.hashsalt": "slipway",
+}
+MOST_MISTAKES = 12
+#: Beyond this many classes numbers in the cells can't be read.
+MOST_NUMBERED_CLASSES = 20
+
+
+def draw_all(
+    directory: Path,
+    splits: Splits,
+    truth: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    history: Sequence[dict[str, float]],
+) -> dict[str, Path]:
+    """Draw what there is to see.
+
+    Args:
+        directory: Created.
+        splits: The data, for its labels and pictures.
+        truth: Shape (test rows,).
+        probabilities: Shape (test rows, classes).
+        history: One entry per epoch, or none.
+
+    Returns:
+        The SVG file of each figure, by title, in the order in which a reader wants them.
+    """
+    labels = splits.rows.labels
+    drawn = {
+        "Confusion matrix": _confusion(confusion(truth, probabilities), labels),
+        "Calibration": _calibration(calibration(truth, probabilities)),
+    }
+    if history:
+        drawn["Learning curve"] = _learning_curve(history)
+    if splits.rows.kind == "image" and (probabilities.argmax(axis=1) != truth).any():
+        drawn["Most confident mistakes"] = _mistakes(splits.x("test"), truth, probabilities, labels)
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for title, figure in drawn.items():
+        paths[title] = directory / f"{title.lower().replace(' ', '-')}.svg"
+        with mpl.rc_context(STYLE):
+            figure.savefig(paths[title], metadata={"Date": None}, bbox_inches="tight")
+    return paths
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height))
+        return figure, figure.subplots()
+
+
+def _confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    counts = np.asarray(matrix)
+    side = max(3.6, 0.42 * len(labels) + 1)
+    figure, axes = _axes(side, side)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 2 else 0)  # noqa: PLR2004
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.grid(visible=False)
+    if len(labels) <= MOST_NUMBERED_CLASSES:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                dark = shares[row, column] > 0.5  # noqa: PLR2004 (half-way of the colour scale)
+                axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "black")
+    return figure
+
+
+def _calibration(bins: Sequence[tuple[float, float, int]]) -> Figure:
+    figure, axes = _axes(4.2, 3.6)
+    confidence, accuracy, rows = (np.asarray(column) for column in zip(*bins, strict=True))
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+    axes.scatter(confidence, accuracy, s=20 + 180 * rows / rows.sum(), color=BLUE, label="test rows (area: how many)")
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(0, 1.03)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def _learning_curve(history: Sequence[dict[str, float]]) -> Figure:
+    figure, axes = _axes(5.4, 3.6)
+    epochs = [entry["epoch"] for entry in history]
+    axes.plot(epochs, [entry["train_loss"] for entry in history], color=GREY, label="training")
+    axes.plot(epochs, [entry["loss"] for entry in history], color=BLUE, label="validation")
+    best = min(history, key=lambda entry: entry["loss"])
+    axes.scatter([best["epoch"]], [best["loss"]], color=ORANGE, zorder=3, label=f"kept: epoch {best['epoch']:.0f}")
+    axes.set_yscale("log")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _mistakes(
+    x: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    labels: Sequence[str],
+) -> Figure:
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != truth)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    columns = min(6, len(worst))
+    lines = -(-len(worst) // columns)
+    figure = Figure(figsize=(1.3 * columns, 1.7 * lines))
+    for axes, row in zip(figure.subplots(lines, columns, squeeze=False).flat, worst, strict=False):
+        axes.imshow(x[row], cmap="gray_r")
+        axes.set_title(f"{labels[truth[row]]} read as {labels[predicted[row]]}\n{confidence[row]:.0%} sure", fontsize=8)
+    for axes in figure.axes:
+        axes.axis("off")
+    return figure

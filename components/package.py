@@ -1,0 +1,115 @@
+"""Package: proves that the graph is the trained model and seals it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import modelpackage
+from components import provenance
+from components.config import Config
+from components.console import say
+from components.dataset import Splits
+from components.errors import ParityError
+from components.evaluate import Evaluation, run_graph
+from components.train import GRAPH, NATIVE, TRAINING
+from modelpackage import Golden, Histogram, Lineage, Package, Reference, Signature, Tensor, histogram
+
+GOLDEN_ROWS_OF_A_CLASS = 2
+#: Confidence is a probability: ten equal parts, whatever the model.
+CONFIDENCE_EDGES = tuple(round(edge / 10, 1) for edge in range(11))
+
+
+def package(config: Config, splits: Splits, model: Path, evaluation: Evaluation, directory: Path) -> Package:
+    """Seal the model package.
+
+    Args:
+        config: The run.
+        splits: The data.
+        model: What training wrote.
+        evaluation: What evaluation measured.
+        directory: Where the package shall be; must not exist.
+
+    Raises:
+        ParityError: The graph answers otherwise than the trained model did.
+    """
+    tensor = splits.rows.tensor()
+    graph, native = (model / GRAPH).read_bytes(), np.load(model / NATIVE, allow_pickle=False)
+    served = run_graph(graph, tensor.name, splits.x("test"))
+    tolerance = json.loads((model / TRAINING).read_bytes())["tolerance"]
+    difference = check_parity(served, native, tolerance)
+    say(f"graph equals the trained model on all {len(native)} test rows, largest difference {difference:.1e}")
+    chosen = _golden_rows(splits.y("test"))
+    sealed = modelpackage.seal(
+        directory,
+        name=config.name,
+        kind=splits.rows.kind,
+        signature=_signature(tensor, len(splits.rows.labels)),
+        labels=splits.rows.labels,
+        preprocessing={"scaling": splits.scaling.model_dump(mode="json")},
+        tolerance=tolerance,
+        metrics=evaluation.metrics,
+        lineage=Lineage(
+            data=splits.rows.digest,
+            code=provenance.code_digest(),
+            software=provenance.software(config.train.model),
+            parameters=config.plain(),
+        ),
+        graph=graph,
+        golden=Golden(
+            inputs={tensor.name: np.array(splits.x("test")[chosen])},
+            outputs={"probabilities": native[chosen]},
+        ),
+        reference=_reference(splits, served),
+    )
+    say(f"sealed sha256:{sealed.digest}")
+    return sealed
+
+
+def check_parity(served: NDArray[np.float32], native: NDArray[np.float32], tolerance: float) -> float:
+    """Return the largest absolute difference between the graph's and the trained model's probabilities.
+
+    Args:
+        served: By the graph, shape (rows, classes).
+        native: By the trained model, same shape.
+        tolerance: What rounding explains.
+
+    Raises:
+        ParityError: Shapes differ, or the difference is larger than the tolerance or not a number.
+    """
+    if served.shape != native.shape:
+        raise ParityError(
+            f"the graph answers with shape {served.shape}, the trained model with {native.shape}; "
+            "this is a fault of the export, report it"
+        )
+    difference = float(np.abs(served.astype(np.float64) - native).max())
+    if not difference <= tolerance:
+        row = int(np.nanargmax(np.abs(served - native).max(axis=1)))
+        raise ParityError(
+            f"the graph differs from the trained model by {difference:.3g} (test row {row}), allowed is "
+            f"{tolerance:.0e}; nothing was packaged, report it with the configuration"
+        )
+    return difference
+
+
+def _signature(tensor: Tensor, classes: int) -> Signature:
+    probabilities = Tensor(name="probabilities", datatype="FP32", shape=(classes,), minimum=0.0, maximum=1.0)
+    return Signature(inputs=(tensor,), outputs=(probabilities,))
+
+
+def _golden_rows(y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Choose the first test rows of every class: few, always the same, and no class left unproven."""
+    return np.sort(np.concatenate([np.flatnonzero(y == c)[:GOLDEN_ROWS_OF_A_CLASS] for c in np.unique(y)]))
+
+
+def _reference(splits: Splits, probabilities: NDArray[np.float32]) -> Reference:
+    inputs = json.loads((splits.directory / "reference.json").read_bytes())
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    return Reference(
+        rows=len(splits.y("train")),
+        inputs={name: Histogram.model_validate_json(json.dumps(counts)) for name, counts in inputs.items()},
+        confidence=histogram(confidence, CONFIDENCE_EDGES),
+        classes={label: int((predicted == index).sum()) for index, label in enumerate(splits.rows.labels)},
+    )

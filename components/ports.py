@@ -1,0 +1,74 @@
+"""The Kubeflow Pipelines declarations of the steps: what goes in, what comes out, one call.
+
+``install_kfp_package=False`` and our own image: nothing is installed at run time, and the same declaration runs in a
+local process, in a container and on a cluster.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+
+#: The image of every step; ``slipway compile --image`` puts another one in.
+IMAGE = "slipway/component:0.1.0"
+
+port = dsl.component(base_image=IMAGE, install_kfp_package=False)
+
+
+@port
+def prepare(config: dict, splits: Output[Dataset]) -> NamedTuple("Prepared", [("fingerprint", str)]):
+    """Take a snapshot of the data and split it."""
+    from components import steps
+
+    return (steps.prepare(config, splits.path),)
+
+
+@port
+def train(config: dict, fingerprint: str, splits: Input[Dataset], model: Output[Model]) -> None:
+    """Train the model and export it to ONNX."""
+    from components import steps
+
+    steps.train(config, fingerprint, splits.path, model.path)
+
+
+@port
+def assess(
+    config: dict,
+    splits: Input[Dataset],
+    model: Input[Model],
+    package: Output[Model],
+    evaluation: Output[Artifact],
+    report: Output[HTML],
+    metrics: Output[Metrics],
+    confusion: Output[ClassificationMetrics],
+) -> NamedTuple("Assessed", [("verdict", str)]):
+    """Measure the model on held-out rows, hold it against the gate, and seal it."""
+    from components import steps
+
+    paths = [artifact.path for artifact in (splits, model, package, evaluation, report)]
+    verdict, metrics.metadata, matrix = steps.assess(config, *paths)
+    confusion.log_confusion_matrix(*matrix)
+    return (verdict,)
+
+
+@port
+def publish(
+    config: dict,
+    run: str,
+    package: Input[Model],
+    evaluation: Input[Artifact],
+    model: Input[Model],
+    record: Output[Artifact],
+) -> None:
+    """Publish the package to the object store and the run to MLflow."""
+    from components import steps
+
+    steps.publish(config, run, *[artifact.path for artifact in (package, evaluation, model, record)])
+
+
+@port
+def refuse(config: dict, run: str, evaluation: Input[Artifact], model: Input[Model]) -> None:
+    """Record that the gate refused the model, and fail."""
+    from components import steps
+
+    steps.refuse(config, run, evaluation.path, model.path)

@@ -1,0 +1,156 @@
+"""The steps of the pipeline: stages put together into few, fat ones, because every step costs a cluster two pods.
+
+A stage is a step of its own only where resources (train), caching (prepare) or a decision (publish, refuse) change.
+"""
+
+import functools
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from components import provenance
+from components.config import Config
+from components.console import say
+from components.dataset import Splits
+from components.destination import Destination, run_name
+from components.errors import GateRefusedError, SlipwayError, TrackingError
+from components.models import require
+from modelpackage import PackageError, canonical_json
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a step its one way to fail, a single line and exit code 1, and its account of time and memory."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        start = time.monotonic()
+        try:
+            result = function(*args, **kwargs)
+        except (SlipwayError, PackageError) as error:
+            say(f"error: {error}")
+            raise SystemExit(1) from None
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        say(f"used {time.monotonic() - start:.1f} s and {peak_mb:.0f} MB")
+        return result
+
+    return run
+
+
+@step
+def prepare(config: Mapping[str, Any], splits: str) -> str:
+    """Ingest and preprocess, after everything was checked that could stop a later step.
+
+    Args:
+        config: Content of the configuration.
+        splits: Directory to write.
+
+    Returns:
+        The fingerprint of all that training depends on besides the configuration.
+    """
+    from components.ingest import ingest
+    from components.preprocess import preprocess
+
+    settings = Config.build(config)
+    require(settings.train.model)
+    Destination.from_environment()
+    with tempfile.TemporaryDirectory() as raw:
+        digest = ingest(settings.data, Path(raw) / "raw")
+        counts = preprocess(settings.split, settings.seed, Path(raw) / "raw", Path(splits))
+    say(f"data sha256:{digest[:12]}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return provenance.fingerprint(digest, settings.train.model)
+
+
+@step
+def train(config: Mapping[str, Any], fingerprint: str, splits: str, model: str) -> None:
+    """Train, unless this environment is not the one that the fingerprint was taken in.
+
+    Args:
+        config: Content of the configuration.
+        fingerprint: As ``prepare`` returned it; it is what a cache of this step is keyed by.
+        splits: What ``prepare`` wrote.
+        model: Directory to write.
+    """
+    from components.train import train as run
+
+    settings, data = Config.build(config), Splits(Path(splits))
+    if fingerprint != provenance.fingerprint(data.rows.digest, settings.train.model):
+        raise SlipwayError(
+            "this step's code or libraries are not those of the step prepare; give all steps the same image"
+        )
+    run(settings, data, Path(model))
+
+
+@step
+def assess(
+    config: Mapping[str, Any], splits: str, model: str, package: str, evaluation: str, report: str
+) -> tuple[str, dict[str, float], tuple[list[str], list[list[int]]]]:
+    """Evaluate and package.
+
+    Args:
+        config: Content of the configuration.
+        splits: What ``prepare`` wrote.
+        model: What ``train`` wrote.
+        package: Directory to write the sealed package to.
+        evaluation: Directory to write.
+        report: File to write the report to.
+
+    Returns:
+        The verdict, the metrics, and the confusion matrix with its labels.
+    """
+    from components.evaluate import REPORT, evaluate
+    from components.package import package as seal
+
+    settings, data = Config.build(config), Splits(Path(splits))
+    measured = evaluate(settings, data, Path(model), Path(evaluation))
+    shutil.copyfile(Path(evaluation) / REPORT, report)
+    seal(settings, data, Path(model), measured, Path(package))
+    matrix = [list(row) for row in measured.confusion]
+    return measured.verdict, measured.metrics, (list(data.rows.labels), matrix)
+
+
+@step
+def publish(config: Mapping[str, Any], run: str, package: str, evaluation: str, model: str, record: str) -> None:
+    """Publish the package and the run.
+
+    Args:
+        config: Content of the configuration.
+        run: The pipeline run's id.
+        package: What ``assess`` sealed.
+        evaluation: What ``assess`` measured.
+        model: What ``train`` wrote.
+        record: File to write: where everything is now, as JSON.
+    """
+    from components.publish import publish as send
+
+    destination = Destination.from_environment()
+    published = send(Config.build(config), run_name(run), Path(package), Path(evaluation), Path(model), destination)
+    Path(record).write_bytes(canonical_json(asdict(published)))
+
+
+@step
+def refuse(config: Mapping[str, Any], run: str, evaluation: str, model: str) -> None:
+    """Record the run in MLflow and fail, so that no one takes a refused run for a good one.
+
+    Args:
+        config: Content of the configuration.
+        run: The pipeline run's id.
+        evaluation: What ``assess`` measured.
+        model: What ``train`` wrote.
+    """
+    from components.evaluate import Evaluation
+    from components.publish import record
+
+    try:
+        destination = Destination.from_environment()
+        record(Config.build(config), run_name(run), Path(evaluation), Path(model), destination, {"gate": "refused"})
+    except TrackingError as error:
+        say(f"the refused run is not in MLflow: {error}")
+    raise GateRefusedError(f"refused by the gate: {Evaluation.open(Path(evaluation)).reason}; nothing was published")

@@ -1,0 +1,212 @@
+"""The object store: S3 through the minio client, or a folder, behind one small interface.
+
+Nothing here depends on more than S3: plain puts, gets, listings, and the conditional put (``If-None-Match: *``).
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from components.destination import S3
+from components.errors import StoreError
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+#: What a retry may cure: the transport retries a refused or broken connection and these answers, 0.5 s to 4 s apart.
+TRANSIENT = (429, 500, 502, 503, 504)
+RETRIES = 4
+
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """A flat space of objects below one URI; keys are relative and use ``/``."""
+
+    uri: str
+
+    def put(self, key: str, path: Path) -> None:
+        """Write an object, whole or not at all; an existing one is replaced."""
+
+    def create(self, key: str, path: Path) -> bool:
+        """Write an object unless the key is taken; tells whether this call wrote it."""
+
+    def exists(self, key: str) -> bool:
+        """Tell whether the key is taken."""
+
+    def get(self, key: str, path: Path) -> None:
+        """Read an object into a file, whole or not at all."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return every key that starts with the prefix, ascending."""
+
+
+def open_store(uri: str) -> Store:
+    """Open a store by its URI.
+
+    Args:
+        uri: ``file:///absolute/path`` or ``s3://bucket/prefix`` (credentials from the environment).
+
+    Raises:
+        StoreError: The URI names no store.
+        ConfigError: The environment lacks what S3 needs.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return FolderStore(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store(S3.from_environment(), parts.netloc, parts.path.strip("/"))
+    raise StoreError(f"{uri!r} is not a store; use file:///absolute/path or s3://bucket/prefix")
+
+
+class FolderStore:
+    """A store in a folder: the laptop's."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.uri = root.absolute().as_uri()
+
+    def put(self, key: str, path: Path) -> None:
+        """Copy beside the target, then rename."""
+        with self._copied(key, path) as copy:
+            copy.replace(self.root / key)
+
+    def create(self, key: str, path: Path) -> bool:
+        """Copy beside the target, then link, which fails where a name exists."""
+        with self._copied(key, path) as copy:
+            try:
+                os.link(copy, self.root / key)
+            except FileExistsError:
+                return False
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Tell whether the file exists."""
+        return (self.root / key).is_file()
+
+    def get(self, key: str, path: Path) -> None:
+        """Copy the file."""
+        try:
+            shutil.copyfile(self.root / key, path)
+        except FileNotFoundError:
+            raise StoreError(f"there is no {key} in {self.uri}") from None
+
+    def keys(self, prefix: str) -> list[str]:
+        """List files, half-written ones left out."""
+        found = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
+        return sorted(key for key in found if key.startswith(prefix) and not key.endswith(".partial"))
+
+    @contextmanager
+    def _copied(self, key: str, path: Path) -> Iterator[Path]:
+        target = self.root / key
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+        except OSError as error:
+            raise StoreError(f"can't write to {self.uri}: {error.strerror}") from None
+        copy = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file, path.open("rb") as source:
+                shutil.copyfileobj(source, file)
+                file.flush()
+                os.fsync(file.fileno())
+            copy.chmod(0o644)
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+class S3Store:
+    """A store in a bucket of any S3 server."""
+
+    def __init__(self, server: S3, bucket: str, prefix: str) -> None:
+        endpoint = urlsplit(server.endpoint)
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            retries=urllib3.Retry(total=RETRIES, backoff_factor=0.5, status_forcelist=TRANSIENT, allowed_methods=None),
+        )
+        self._client = Minio(
+            endpoint=endpoint.netloc,
+            access_key=server.access_key,
+            secret_key=server.secret_key,
+            secure=endpoint.scheme == "https",
+            region=server.region,
+            http_client=self._http,
+        )
+        self._where = server.endpoint
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+
+    def put(self, key: str, path: Path) -> None:
+        """Upload; an S3 object appears whole or not at all."""
+        self._call(lambda: self._client.fput_object(
+            bucket_name=self._bucket, object_name=self._prefix + key, file_path=str(path)
+        ))  # fmt: skip
+
+    def create(self, key: str, path: Path) -> bool:
+        """Upload by a conditional put: of several at once, one wins.
+
+        The client has no call for it, so a presigned URL is used with the condition as a header.
+        """
+        url = self._call(lambda: self._client.get_presigned_url(
+            method="PUT", bucket_name=self._bucket, object_name=self._prefix + key, expires=timedelta(minutes=10)
+        ))  # fmt: skip
+        answer = self._call(lambda: self._http.request(
+            "PUT", url, body=path.read_bytes(), headers={"If-None-Match": "*"}
+        ))  # fmt: skip
+        if answer.status in (409, 412):
+            return False
+        if answer.status != 200:  # noqa: PLR2004 (HTTP's OK)
+            raise StoreError(f"{self.uri}/{key} was not written: the server answered {answer.status}")
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Ask for the object's metadata."""
+        try:
+            self._client.stat_object(bucket_name=self._bucket, object_name=self._prefix + key)
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "NoSuchObject"):
+                return False
+            raise self._explained(error) from None
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._explained(error) from None
+        return True
+
+    def get(self, key: str, path: Path) -> None:
+        """Download; the client writes beside the target and renames."""
+        self._call(lambda: self._client.fget_object(
+            bucket_name=self._bucket, object_name=self._prefix + key, file_path=str(path)
+        ))  # fmt: skip
+
+    def keys(self, prefix: str) -> list[str]:
+        """List the bucket below the prefix."""
+        objects = self._call(lambda: list(self._client.list_objects(
+            bucket_name=self._bucket, prefix=self._prefix + prefix, recursive=True
+        )))  # fmt: skip
+        return sorted(str(item.object_name).removeprefix(self._prefix) for item in objects)
+
+    def _call(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._explained(error) from None
+
+    def _explained(self, error: Exception) -> StoreError:
+        if isinstance(error, S3Error):
+            advice = {
+                "NoSuchBucket": f"create bucket {self._bucket!r}",
+                "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
+                "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+                "AccessDenied": "give this key the right to it",
+            }.get(error.code or "", "see the server's log")
+            return StoreError(f"{self.uri} on {self._where}: {error.code}: {error.message}; {advice}")
+        return StoreError(f"can't reach {self._where} for {self.uri}; check AWS_ENDPOINT_URL and that the server runs")

@@ -1,0 +1,42 @@
+"""Train: splits in; the model as an ONNX graph, its history, and its own answers to the test rows out."""
+
+from pathlib import Path
+
+import numpy as np
+
+from components.config import Config
+from components.console import say
+from components.dataset import Splits
+from components.errors import TrainingError
+from components.models import fit
+from modelpackage import canonical_json
+
+GRAPH = "graph.onnx"
+NATIVE = "native.npy"
+TRAINING = "training.json"
+
+
+def train(config: Config, splits: Splits, directory: Path) -> None:
+    """Train the configured model.
+
+    The trained model lives only in this process, so its own answers to the test rows are recorded here; a later stage
+    holds the graph against them. The targets of the test rows are not read.
+
+    Args:
+        config: The run.
+        splits: What preprocessing wrote.
+        directory: Created: ``graph.onnx``, ``native.npy`` (probabilities, float32, (test rows, classes)) and
+            ``training.json`` (``tolerance`` and ``history``).
+
+    Raises:
+        TrainingError: Training can't start, or gave something that is no probability.
+    """
+    trained = fit(config.train, splits, config.seed)
+    native = trained.predict(splits.x("test"))
+    if not np.isfinite(native).all() or not np.allclose(native.sum(axis=1), 1, atol=1e-3):
+        raise TrainingError("the trained model does not answer with probabilities; check the data and the settings")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / GRAPH).write_bytes(trained.graph)
+    np.save(directory / NATIVE, native, allow_pickle=False)
+    (directory / TRAINING).write_bytes(canonical_json({"tolerance": trained.tolerance, "history": trained.history}))
+    say(f"exported {len(trained.graph) / 1e6:.1f} MB of ONNX")

@@ -1,0 +1,1 @@
+"""The order of the steps, their resources, and the command line."""

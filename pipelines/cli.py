@@ -1,0 +1,189 @@
+"""The command line: ``slipway run | submit | compile | verify | serve``; imports wait until a command needs them."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from components.config import Config
+    from pipelines.local import Outcome
+
+COMPILED = Path(__file__).with_name("training.yaml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 passed, 1 refused by the gate, 2 error."""
+    options = _parser().parse_args(arguments)
+    # Imported here so that --help needs none of it.
+    from components.errors import SlipwayError
+    from modelpackage import PackageError
+    from pipelines.errors import RunError
+
+    try:
+        code: int = options.command(options)
+    except (SlipwayError, PackageError, RunError) as error:
+        print(f"slipway: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("slipway: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="slipway", description=metadata.metadata("slipway")["Summary"])
+    parser.add_argument("--version", action="version", version=metadata.version("slipway"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the pipeline on this machine")
+    _takes_configuration(run)
+    run.set_defaults(command=_run)
+
+    submit = commands.add_parser("submit", help="run the pipeline on a Kubeflow Pipelines server and wait for it")
+    _takes_configuration(submit)
+    submit.add_argument("--endpoint", required=True, metavar="URL", help="the server's API, like http://host:8888")
+    submit.add_argument("--experiment", default="slipway", metavar="NAME")
+    submit.add_argument("--namespace", default="kubeflow", metavar="NAME")
+    submit.add_argument("--run-name", metavar="NAME")
+    submit.add_argument("--token-file", type=Path, metavar="FILE", help="a bearer token for the server")
+    submit.add_argument("--image", metavar="IMAGE", help="the image of every step, instead of the compiled one")
+    submit.add_argument("--no-cache", dest="cache", action="store_false", help="train even if nothing changed")
+    submit.add_argument("--timeout", type=float, default=86_400, metavar="SECONDS", help="default: a day")
+    for resource in ("cpu", "memory", "gpus"):
+        submit.add_argument(f"--{resource}", metavar="LIMIT", help=f"{resource} of the training step")
+    submit.set_defaults(command=_submit)
+
+    compile_ = commands.add_parser("compile", help="write pipelines/training.yaml")
+    compile_.add_argument("--image", metavar="IMAGE", help="the image of every step")
+    compile_.add_argument("--output", type=Path, default=COMPILED, metavar="FILE")
+    compile_.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
+    compile_.set_defaults(command=_compile)
+
+    verify = commands.add_parser("verify", help="tell whether a model package is whole and unchanged")
+    verify.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
+    verify.set_defaults(command=_verify)
+
+    serve = commands.add_parser("serve", help="answer v2 requests with a model package, on this machine")
+    serve.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
+    serve.add_argument("--http-port", default="8080", metavar="PORT", help="0 picks a free one")
+    serve.add_argument("--grpc-port", default="8081", metavar="PORT", help="0 picks a free one")
+    serve.set_defaults(command=_serve)
+    return parser
+
+
+def _takes_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="a file like configs/digits.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting, like train.model=cnn",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from components.config import read_config
+    from components.models import require
+    from pipelines.home import Home
+    from pipelines.local import run_local
+
+    config = read_config(options.config, options.set)
+    require(config.train.model)
+    home = Home()
+    directory, destinations = home.new_run(config.name), home.destinations()
+    print(f"run       {directory}", flush=True)
+    outcome = run_local(COMPILED, {"config": config.plain()}, directory, destinations, _say)
+    _summarise(outcome, config, destinations)
+    return outcome.code
+
+
+def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str]) -> None:
+    if outcome.report:
+        print(f"report    {outcome.report.as_uri()}")
+    if outcome.published:
+        print(f"package   {outcome.published['uri']}")
+        tracking = destinations["MLFLOW_TRACKING_URI"]
+        print(
+            f"mlflow    {config.name} version {outcome.published['version']} (champion), run {outcome.published['run']}"
+        )
+        seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {tracking}"
+        print(f"          see it: {seen}")
+    print({0: "passed", 1: "refused by the gate", 2: "error"}[outcome.code])
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from components.config import read_config
+    from pipelines.compile import with_image
+    from pipelines.submit import submit
+
+    config = read_config(options.config, options.set)
+    arguments = {"config": config.plain()}
+    arguments |= {name: getattr(options, name) for name in ("cpu", "memory", "gpus") if getattr(options, name)}
+    token = options.token_file.read_text().strip() if options.token_file else None
+    with tempfile.TemporaryDirectory() as folder:
+        package = COMPILED
+        if options.image:
+            package = Path(folder) / COMPILED.name
+            package.write_text(with_image(COMPILED.read_text(encoding="utf-8"), options.image), encoding="utf-8")
+        code: int = submit(
+            package,
+            arguments,
+            endpoint=options.endpoint,
+            experiment=options.experiment,
+            run_name=options.run_name,
+            namespace=options.namespace,
+            token=token,
+            cache=options.cache,
+            timeout_seconds=options.timeout,
+            say=_say,
+        )
+    return code
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from components.ports import IMAGE
+    from pipelines.compile import compile_pipeline
+    from pipelines.errors import RunError
+
+    compiled = compile_pipeline(options.image or IMAGE)
+    if options.check:
+        if not options.output.exists() or options.output.read_text(encoding="utf-8") != compiled:
+            raise RunError(f"{options.output} is stale; run: slipway compile")
+        print(f"{options.output} is what the sources say")
+    else:
+        options.output.write_text(compiled, encoding="utf-8")
+        print(f"wrote {options.output}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from components.fetch import fetch
+
+    with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+        package = fetch(options.package, Path(folder))
+    print(f"{options.package} is whole and unchanged")
+    print(f"{package.descriptor.name}, format {package.descriptor.format}, sha256:{package.digest}")
+    print(json.dumps(package.descriptor.metrics, sort_keys=True))
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from components.fetch import fetch
+    from pipelines.home import Home
+
+    package = fetch(options.package, Home().path / "packages")
+    command = [sys.executable, "-m", "serving", "--package", str(package.path), "--digest", package.digest]
+    command += ["--host", "127.0.0.1", "--http-port", options.http_port, "--grpc-port", options.grpc_port]
+    # The predictor takes this process over: signals and the exit code are its own.
+    os.execv(sys.executable, command)  # noqa: S606 (our own module)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,33 @@
+"""Slipway's folder on this machine: runs, the store and MLflow's files, unless the environment names other places."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Home:
+    """The folder ``.slipway`` in the working directory, or ``SLIPWAY_HOME``.
+
+    Args:
+        environment: Variables of the process.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.path = Path(environment.get("SLIPWAY_HOME") or ".slipway").absolute()
+        self._environment = environment
+
+    def destinations(self) -> dict[str, str]:
+        """Return where a run publishes: what is already set wins, else folders here."""
+        own = {
+            "SLIPWAY_STORE": (self.path / "store").as_uri(),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.path / 'mlflow.db'}",
+        }
+        return {name: self._environment.get(name) or value for name, value in own.items()}
+
+    def new_run(self, name: str) -> Path:
+        """Return a directory for a run that does not exist yet; its name sorts by time."""
+        stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name}"
+        runs = self.path / "runs"
+        names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+        return next(runs / name for name in names if not (runs / name).exists())

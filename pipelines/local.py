@@ -1,0 +1,210 @@
+"""Runs the compiled pipeline on this machine: one line per step on the terminal, everything else in a log file.
+
+The engine is a child process; this module reads its output, tells what happens, and turns its end into an exit code.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.errors import RunError, error_of
+
+PASSED, REFUSED, ERROR = 0, 1, 2
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+STARTED = re.compile(r"INFO - Executing task '([\w-]+)'")
+ENDED = re.compile(r"(?:INFO|ERROR) - Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
+SAID = re.compile(r"^\s*\[slipway\] (.*)")
+USED = re.compile(r"^used [\d.]+ s and (\d+) MB$")
+
+
+@dataclass
+class StepRun:
+    """One step of a run.
+
+    Attributes:
+        name: Of the step.
+        state: Where it stands.
+        seconds: Wall time, start of its process included.
+        peak_mb: Largest resident memory of its process, in MB; 0 while unknown.
+        log: What it printed.
+    """
+
+    name: str
+    state: Literal["running", "done", "failed"] = "running"
+    seconds: float = 0.0
+    peak_mb: int = 0
+    started: float = field(default_factory=time.monotonic)
+    log: list[str] = field(default_factory=list)
+
+    def end(self, *, succeeded: bool) -> None:
+        """Note the end."""
+        self.state = "done" if succeeded else "failed"
+        self.seconds = round(time.monotonic() - self.started, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        code: 0 passed, 1 refused by the gate, 2 error.
+        steps: In the order in which they ran.
+        directory: The run's directory.
+        published: Where the model is, if it was published.
+    """
+
+    code: int
+    steps: list[StepRun]
+    directory: Path
+    published: dict[str, str] | None
+
+    @property
+    def report(self) -> Path | None:
+        """The report, if evaluation got that far."""
+        report = self.directory / "report.html"
+        return report if report.exists() else None
+
+
+def run_local(
+    package: Path,
+    arguments: Mapping[str, Any],
+    directory: Path,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Outcome:
+    """Run a compiled pipeline and follow it.
+
+    Args:
+        package: The compiled file.
+        arguments: Pipeline parameters.
+        directory: Created: ``log.txt``, ``run.json``, and the artifacts of every step under ``steps/``.
+        environment: For the steps: where store and MLflow are.
+        say: Called with each line for the user.
+
+    Raises:
+        RunError: Something in the arguments or paths would be changed silently by local mode.
+    """
+    directory = directory.absolute()
+    refuse_rewritten(json.dumps(dict(arguments)), directory)
+    directory.mkdir(parents=True)
+    log = directory / "log.txt"
+    command = [sys.executable, "-m", "pipelines.engine", str(package), str(directory / "steps")]
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(  # noqa: S603 (our own module)
+            [*command, json.dumps(dict(arguments))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            env={**os.environ, **environment, "SLIPWAY_RUN": directory.name, "PYTHONUNBUFFERED": "1"},
+        ) as engine,
+    ):
+        steps = follow(_copied(engine, file), say)
+    for report in directory.glob("steps/*/assess/report"):
+        shutil.copyfile(report, directory / "report.html")
+    outcome = Outcome(
+        code=_exit_code(engine.returncode, steps),
+        steps=steps,
+        directory=directory,
+        published=_published(directory),
+    )
+    _save(outcome)
+    if outcome.code != PASSED:
+        failed = [step for step in steps if step.state == "failed"]
+        cause = error_of("\n".join(failed[-1].log) if failed else log.read_text(encoding="utf-8"))
+        name = failed[-1].name if failed else "run"
+        say(cause if outcome.code == REFUSED else f"{name} failed: {cause}")
+        say(f"log       {log}")
+    return outcome
+
+
+def follow(lines: Iterator[str], say: Callable[[str], None]) -> list[StepRun]:
+    """Read the engine's output and say what a person wants to know of it.
+
+    Args:
+        lines: Output lines of the engine.
+        say: Called with each line for the user.
+
+    Returns:
+        The steps, in the order in which they started.
+    """
+    steps: list[StepRun] = []
+    for raw in lines:
+        line = ANSI.sub("", raw.rstrip("\n"))
+        if match := STARTED.search(line):
+            steps.append(StepRun(match[1]))
+        elif match := ENDED.search(line):
+            step = next(step for step in reversed(steps) if step.name == match[1])
+            step.end(succeeded=match[2] == "SUCCESS")
+            state = "refused" if step.name == "refuse" else step.state
+            say(f"{step.name:<9} {state:<8} {step.seconds:6.1f} s")
+        elif steps:
+            steps[-1].log.append(line)
+            if match := SAID.match(line):
+                _told(steps[-1], match[1], say)
+    return steps
+
+
+def _told(step: StepRun, text: str, say: Callable[[str], None]) -> None:
+    if used := USED.match(text):
+        step.peak_mb = int(used[1])
+    elif not text.startswith("error: "):
+        say(f"  {step.name}: {text}")
+
+
+def refuse_rewritten(text: str, directory: Path) -> None:
+    """Refuse what kfp's local mode would change without a word: it puts its interpreter for the text ``python3``.
+
+    Args:
+        text: Arguments of the pipeline.
+        directory: The run's directory.
+
+    Raises:
+        RunError: The text occurs.
+    """
+    for where, value in (("the configuration", text), ("the run directory", str(directory))):
+        if "python3" in value:
+            raise RunError(
+                f"{where} contains the text 'python3', which kfp's local mode replaces by a path; choose another name"
+            )
+
+
+def _copied(engine: "subprocess.Popen[str]", file: Any) -> Iterator[str]:
+    if engine.stdout is None:
+        return
+    for line in engine.stdout:
+        file.write(line)
+        yield line
+
+
+def _exit_code(engine: int, steps: list[StepRun]) -> int:
+    if engine == 0:
+        return PASSED
+    failed = [step.name for step in steps if step.state == "failed"]
+    return REFUSED if failed == ["refuse"] else ERROR
+
+
+def _published(directory: Path) -> dict[str, str] | None:
+    record = next(iter(directory.glob("steps/*/publish/record")), None)
+    if record is None:
+        return None
+    content: dict[str, str] = json.loads(record.read_bytes())
+    return content
+
+
+def _save(outcome: Outcome) -> None:
+    steps = [asdict(step) for step in outcome.steps]
+    for step in steps:
+        del step["log"], step["started"]
+    content = {"code": outcome.code, "steps": steps, "published": outcome.published}
+    (outcome.directory / "run.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,94 @@
+"""The verdict, the report and its figures."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from stages import DIGITS, run_stages
+
+from components.config import Gate, read_config
+from components.evaluate import Evaluation, decide, evaluate, run_graph
+
+
+def test_the_forest_reads_digits(forest_run):
+    assert forest_run.evaluation.metrics["accuracy"] > 0.93
+    assert forest_run.evaluation.verdict == "passed"
+    assert Evaluation.open(forest_run.evaluation_path) == forest_run.evaluation
+
+
+@pytest.mark.parametrize(
+    ("minimum", "verdict"), [(0.9, "passed"), (0.95, "passed"), (0.951, "refused"), (1.0, "refused")]
+)
+def test_the_gate_says_yes_at_its_threshold_and_no_below(minimum, verdict):
+    measured = {"accuracy": 0.95, "accuracy_low": 0.91, "accuracy_high": 0.98}
+    assert decide(Gate(minimum=minimum), measured)[0] == verdict
+
+
+def test_the_gate_can_ask_for_the_lower_end_of_the_interval():
+    measured = {"accuracy": 0.95, "accuracy_low": 0.91, "accuracy_high": 0.98}
+    verdict, reason = decide(Gate(metric="accuracy_low", minimum=0.92), measured)
+    assert verdict == "refused"
+    assert reason.startswith("accuracy_low 0.9100 is below the gate's minimum 0.9200")
+
+
+def test_a_refused_model_still_gets_its_whole_report(forest_run, tmp_path):
+    config = read_config(DIGITS, ["train.trees=40", "gate.minimum=1"])
+    evaluation = evaluate(config, forest_run.splits, forest_run.model, tmp_path / "evaluation")
+    assert evaluation.verdict == "refused"
+    assert "refused" in (tmp_path / "evaluation" / "report.html").read_text()
+
+
+def test_batches_do_not_change_an_answer(forest_run, monkeypatch):
+    graph, x = (forest_run.model / "graph.onnx").read_bytes(), forest_run.splits.x("test")
+    whole = run_graph(graph, "image", x)
+    monkeypatch.setattr("components.evaluate.BATCH_ROWS", 7)
+    np.testing.assert_allclose(run_graph(graph, "image", x), whole, atol=1e-6)
+
+
+class Outside(HTMLParser):
+    """Collects everything that a page would fetch, and whether its tags are balanced."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.ids = [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.fetched += [values[name] for name in ("src", "href", "xlink:href") if name in values]
+        self.fetched += [tag] if tag in ("script", "link", "iframe") else []
+        self.ids += [values["id"]] if "id" in values else []
+
+
+def test_the_report_needs_nothing_but_itself(forest_run):
+    text = (forest_run.evaluation_path / "report.html").read_text()
+    page = Outside()
+    page.feed(text)
+    assert [reference for reference in page.fetched if not reference.startswith(("#", "data:"))] == []
+    assert {reference[1:] for reference in page.fetched if reference.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(re.findall(r"<figcaption>([^<]+)", text)) == {
+        "Confusion matrix",
+        "Calibration",
+        "Most confident mistakes",
+    }
+    assert f"{forest_run.evaluation.metrics['accuracy']:.4f}" in text
+    assert forest_run.splits.rows.digest in text
+
+
+def test_a_network_has_a_learning_curve(tmp_path):
+    run = run_stages(tmp_path, "train.model=cnn", "train.epochs=2")
+    assert (run.evaluation_path / "figures" / "learning-curve.svg").exists()
+    assert "Learning curve" in (run.evaluation_path / "report.html").read_text()
+
+
+def test_names_in_the_report_are_text_and_never_markup(forest_run, tmp_path):
+    splits = forest_run.splits
+    hostile = tuple(f"<script>{label}</script>" for label in splits.rows.labels)
+    original = splits.rows
+    splits.rows = original.model_copy(update={"labels": hostile})
+    try:
+        evaluate(forest_run.config, splits, forest_run.model, tmp_path / "evaluation")
+    finally:
+        splits.rows = original
+    assert "<script>" not in (tmp_path / "evaluation" / "report.html").read_text()
