@@ -60,7 +60,7 @@ def open_store(uri: str) -> Store:
         ConfigError: The environment lacks what S3 needs.
     """
     parts = urlsplit(uri)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return FolderStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(S3.from_environment(), parts.netloc, parts.path.strip("/"))

@@ -117,7 +117,7 @@ class Tracking:
         return Recorded(run_id=run_id, url=self._url(experiment_id, run_id))
 
     def register(self, name: str, *, digest: str, uri: str, run_id: str, tags: Mapping[str, str]) -> str:
-        """Return the version of the registered model that has this digest; create it on first sight.
+        """Return the version of the registered model for this digest at this place; create it on first sight.
 
         Args:
             name: The registered model; created on first use.
@@ -138,7 +138,7 @@ class Tracking:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         for version in self._client.search_model_versions(f"name = '{name}'"):
-            if version.tags.get(DIGEST_TAG) == digest:
+            if version.tags.get(DIGEST_TAG) == digest and version.source == uri:
                 return str(version.version)
         created = self._client.create_model_version(
             name, source=uri, run_id=run_id, tags={DIGEST_TAG: digest, **tags}, await_creation_for=None

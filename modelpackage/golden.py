@@ -1,6 +1,7 @@
 """Golden examples: some inputs as a client would send them and what the trained model answered."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,10 @@ from modelpackage.errors import DescriptorError, GoldenError
 
 #: Runs a graph: input arrays by name in, output arrays by name out.
 Run = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+
+
+#: The zip format notes the system that wrote a file; it shall be the same everywhere.
+UNIX = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +33,15 @@ class Golden:
 
     def render(self) -> bytes:
         """Return the bytes of ``golden.npz``; equal examples give equal bytes."""
+        arrays = {f"input:{name}": array for name, array in self.inputs.items()}
+        arrays |= {f"output:{name}": array for name, array in self.outputs.items()}
         buffer = io.BytesIO()
-        arrays = {f"input:{name}": array for name, array in sorted(self.inputs.items())}
-        arrays |= {f"output:{name}": array for name, array in sorted(self.outputs.items())}
-        np.savez(buffer, allow_pickle=False, **arrays)
+        # Not numpy.savez: it asks for 64-bit records, which patch releases of Python write differently.
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, array in sorted(arrays.items()):
+                member = zipfile.ZipInfo(f"{name}.npy")  # its date is 1980, whenever it is written
+                member.create_system = UNIX
+                archive.writestr(member, _npy(array))
         return buffer.getvalue()
 
     @classmethod
@@ -73,3 +83,9 @@ class Golden:
                     f"output {name!r} differs from the sealed one by {difference:.3g}, allowed is {tolerance:.3g}; "
                     "this machine's runtime does not reproduce the model"
                 )
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()

@@ -1,5 +1,6 @@
 """Compiles the graph into one YAML file: the same bytes from the same sources, wherever and whenever."""
 
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pipelines.errors import RunError
 from pipelines.lint import lint
 from pipelines.training import training
 
+HEADER = "# Compiled from pipelines/training.py; write it anew with: slipway compile\n"
 COMPILED = Path(__file__).with_name("training.yaml")
 
 
@@ -25,11 +27,17 @@ def compile_pipeline(image: str = IMAGE) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / COMPILED.name
         compiler.Compiler().compile(training, str(path))
-        path.write_text(with_image(path.read_text(encoding="utf-8"), image), encoding="utf-8")
+        path.write_text(HEADER + with_image(_content(path), image), encoding="utf-8")
         findings = lint(path)
         if findings:
             raise RunError("; ".join(f"{found.rule} at {found.where}: {found.message}" for found in findings))
         return path.read_text(encoding="utf-8")
+
+
+def _content(path: Path) -> str:
+    """Return a compiled file without the compiler's comments, which print defaults in the order of a hash."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
 
 
 def with_image(compiled: str, image: str) -> str:

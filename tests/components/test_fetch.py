@@ -1,0 +1,64 @@
+"""A package is fetched whole from wherever it is, or refused."""
+
+import shutil
+
+import pytest
+import tiny
+
+from components.fetch import fetch
+from components.publish import upload
+from components.store import open_store
+from modelpackage import PackageChangedError, PackageMissingError
+
+
+def test_a_path_and_a_file_uri_are_the_package_itself(sealed, tmp_path):
+    for place in (str(sealed.path), sealed.path.as_uri()):
+        assert fetch(place, tmp_path).path == sealed.path
+
+
+def test_a_folder_named_by_another_digest_is_refused(sealed, tmp_path):
+    place = tmp_path / f"sha256-{'0' * 64}"
+    shutil.copytree(sealed.path, place)
+    with pytest.raises(PackageChangedError, match="model.json"):
+        fetch(str(place), tmp_path)
+
+
+def test_a_package_from_the_object_store_is_downloaded_and_verified(sealed, tmp_path, bucket):
+    uri = upload(open_store(bucket), sealed)
+    fetched = fetch(uri, tmp_path / "packages")
+    assert fetched.digest == sealed.digest
+    assert fetched.path.parent == tmp_path / "packages"
+    assert fetch(uri, tmp_path / "packages").path == fetched.path
+
+
+def test_neighbours_in_the_store_do_not_get_in(sealed, tmp_path, bucket):
+    store = open_store(bucket)
+    uri = upload(store, sealed)
+    store.put(f"tiny/sha256-{sealed.digest}-old/model.onnx", sealed.path / "model.onnx")
+    store.put(f"tiny/sha256-{sealed.digest}/deeper/model.onnx", sealed.path / "model.onnx")
+    assert fetch(uri, tmp_path).digest == sealed.digest
+
+
+def test_a_changed_object_is_refused_and_named(sealed, tmp_path, bucket):
+    store = open_store(bucket)
+    uri = upload(store, sealed)
+    store.put(f"tiny/sha256-{sealed.digest}/model.onnx", sealed.path / "card.md")
+    with pytest.raises(PackageChangedError, match="model.onnx"):
+        fetch(uri, tmp_path)
+
+
+def test_a_place_without_a_package_is_named_and_leaves_nothing(tmp_path, bucket):
+    with pytest.raises(PackageMissingError, match="nothing below it"):
+        fetch(f"{bucket}/digits/sha256-{'0' * 64}/", tmp_path / "packages")
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_half_published_package_is_no_package(sealed, tmp_path, bucket):
+    store = open_store(bucket)
+    uri = upload(store, sealed)
+    half = open_store(f"{bucket}/half/sha256-{sealed.digest}")
+    for name in ("model.onnx", "golden.npz"):
+        half.put(name, sealed.path / name)
+    with pytest.raises(PackageMissingError, match="no finished model package"):
+        fetch(f"{bucket}/half/sha256-{sealed.digest}/", tmp_path)
+    assert fetch(uri, tmp_path / "whole").descriptor.name == tiny.seal(tmp_path / "again").descriptor.name

@@ -1,0 +1,111 @@
+"""Publishing is complete or nothing, and repeating it changes nothing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import modelpackage
+from components.destination import Destination
+from components.errors import StoreError, TrackingError
+from components.package import package
+from components.publish import publish, upload
+from components.store import FolderStore, open_store
+
+
+@pytest.fixture(scope="module")
+def packaged(forest_run, tmp_path_factory):
+    target = tmp_path_factory.mktemp("packaged") / "package"
+    return package(forest_run.config, forest_run.splits, forest_run.model, forest_run.evaluation, target)
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def destination(request, tmp_path: Path, tracking: str) -> Destination:
+    store = (tmp_path / "store").as_uri() if request.param == "folder" else request.getfixturevalue("bucket")
+    return Destination(store=store, tracking=tracking)
+
+
+def send(run, packaged, destination, name="run-1"):
+    return publish(run.config, name, packaged.path, run.evaluation_path, run.model, destination)
+
+
+def test_a_published_model_can_be_traced_both_ways(forest_run, packaged, destination, tracking):
+    published = send(forest_run, packaged, destination)
+    client = MlflowClient(tracking_uri=tracking)
+    version = client.get_model_version_by_alias("digits", "champion")
+    assert version.tags["digest"] == published.digest == packaged.digest
+    assert version.tags["storage_uri"] == published.uri
+    assert client.get_model_version_by_alias("digits", "challenger").version == version.version
+    run = client.get_run(published.run)
+    assert run.data.tags["slipway.run"] == "run-1"
+    assert run.data.params["train.trees"] == "40"
+    assert run.data.metrics["accuracy"] == packaged.descriptor.metrics["accuracy"]
+    artifacts = {item.path for item in client.list_artifacts(published.run)}
+    assert artifacts == {"evaluation.json", "report.html", "figures"}
+    store = open_store(destination.store)
+    assert store.keys("digits/runs/") == ["digits/runs/run-1.json"]
+
+
+def test_publishing_twice_changes_nothing(forest_run, packaged, destination, tracking):
+    one, two = (send(forest_run, packaged, destination, "run-2") for _ in range(2))
+    assert one == two
+    store = open_store(destination.store)
+    assert len(store.keys(f"digits/sha256-{packaged.digest}/")) == 6
+    versions = MlflowClient(tracking_uri=tracking).search_model_versions("name = 'digits'")
+    assert [version.source for version in versions].count(one.uri) == 1
+
+
+class Failing(FolderStore):
+    """A real store that fails at the n-th write."""
+
+    def __init__(self, root: Path, fail_at: int) -> None:
+        super().__init__(root)
+        self.left = fail_at
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise StoreError("the store went away")
+
+    def put(self, key: str, path: Path) -> None:
+        self._count()
+        super().put(key, path)
+
+    def create(self, key: str, path: Path) -> bool:
+        self._count()
+        return super().create(key, path)
+
+
+@pytest.mark.parametrize("fail_at", range(1, 7))
+def test_a_publish_that_fails_anywhere_leaves_no_package_and_a_repeat_completes_it(sealed, tmp_path, fail_at):
+    with pytest.raises(StoreError):
+        upload(Failing(tmp_path, fail_at), sealed)
+    folder = tmp_path / "tiny" / f"sha256-{sealed.digest}"
+    with pytest.raises(modelpackage.PackageError):
+        modelpackage.load(folder)
+    upload(FolderStore(tmp_path), sealed)
+    assert modelpackage.load(folder).digest == sealed.digest
+
+
+def test_a_registry_that_is_down_costs_neither_the_package_nor_more_than_a_minute(forest_run, packaged, tmp_path):
+    destination = Destination(store=(tmp_path / "store").as_uri(), tracking="http://127.0.0.1:9")
+    with pytest.raises(TrackingError, match="check MLFLOW_TRACKING_URI"):
+        send(forest_run, packaged, destination)
+    folder = tmp_path / "store" / "digits" / f"sha256-{packaged.digest}"
+    assert modelpackage.load(folder).digest == packaged.digest
+
+
+def test_a_damaged_package_is_not_published(forest_run, packaged, tmp_path, tracking):
+    damaged = tmp_path / "package"
+    shutil.copytree(packaged.path, damaged)
+    (damaged / "card.md").write_text("another card")
+    destination = Destination(store=(tmp_path / "store").as_uri(), tracking=tracking)
+    with pytest.raises(modelpackage.PackageChangedError, match=r"card\.md"):
+        publish(forest_run.config, "run", damaged, forest_run.evaluation_path, forest_run.model, destination)
+    assert not (tmp_path / "store").exists()

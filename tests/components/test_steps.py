@@ -1,0 +1,94 @@
+"""A step fails in one way, accounts for itself, and does not run in an environment other than its fingerprint's."""
+
+import json
+import re
+
+import pytest
+from stages import DIGITS
+
+from components import steps
+from components.config import read_config
+from components.errors import DataError
+from components.evaluate import evaluate
+
+PLAIN = read_config(DIGITS, ["train.trees=5"]).plain()
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    monkeypatch.setenv("SLIPWAY_STORE", (tmp_path / "store").as_uri())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tmp_path
+
+
+def test_an_expected_error_is_one_line_and_exit_code_one(capsys):
+    @steps.step
+    def fail() -> None:
+        raise DataError("the data\nare bad")
+
+    with pytest.raises(SystemExit) as caught:
+        fail()
+    assert caught.value.code == 1
+    assert capsys.readouterr().out == "[slipway] error: the data are bad\n"
+
+
+def test_an_unexpected_error_keeps_its_traceback():
+    @steps.step
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+def test_a_step_tells_its_time_and_memory(capsys):
+    steps.step(lambda: None)()
+    assert re.fullmatch(r"\[slipway\] used \d+\.\d s and \d+ MB\n", capsys.readouterr().out)
+
+
+def test_the_steps_hand_over_to_each_other(here):
+    fingerprint = steps.prepare(PLAIN, str(here / "splits"))
+    steps.train(PLAIN, fingerprint, str(here / "splits"), str(here / "model"))
+    outputs = [str(here / name) for name in ("package", "evaluation", "report")]
+    verdict, metrics, (labels, matrix) = steps.assess(PLAIN, str(here / "splits"), str(here / "model"), *outputs)
+    assert verdict in ("passed", "refused")
+    assert sum(map(sum, matrix)) == metrics["test_rows"]
+    assert labels == list("0123456789")
+    record = str(here / "record")
+    steps.publish(PLAIN, "run-1", *outputs[:2], str(here / "model"), record)
+    assert json.loads((here / "record").read_text())["uri"].startswith((here / "store").as_uri())
+
+
+def test_training_refuses_a_fingerprint_of_other_code_or_libraries(here, capsys):
+    steps.prepare(PLAIN, str(here / "splits"))
+    with pytest.raises(SystemExit):
+        steps.train(PLAIN, "0" * 64, str(here / "splits"), str(here / "model"))
+    assert "give all steps the same image" in capsys.readouterr().out
+
+
+def test_nothing_is_prepared_where_publishing_could_not_work(here, monkeypatch, capsys):
+    monkeypatch.delenv("SLIPWAY_STORE")
+    with pytest.raises(SystemExit):
+        steps.prepare(PLAIN, str(here / "splits"))
+    assert "SLIPWAY_STORE is not set" in capsys.readouterr().out
+    assert not (here / "splits").exists()
+
+
+def test_a_refused_model_is_recorded_and_the_step_fails(here, forest_run, capsys):
+    refused = read_config(DIGITS, ["train.trees=40", "gate.minimum=1"])
+    evaluate(refused, forest_run.splits, forest_run.model, here / "evaluation")
+    with pytest.raises(SystemExit):
+        steps.refuse(refused.plain(), "run-1", str(here / "evaluation"), str(forest_run.model))
+    told = capsys.readouterr().out
+    assert "run is in MLflow" in told
+    assert "error: refused by the gate: accuracy" in told
+    assert not (here / "store").exists()
+
+
+def test_a_refusal_stays_a_refusal_when_mlflow_is_down(here, forest_run, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(SystemExit):
+        steps.refuse(PLAIN, "run-1", str(forest_run.evaluation_path), str(forest_run.model))
+    told = capsys.readouterr().out
+    assert "the refused run is not in MLflow" in told
+    assert "error: refused by the gate" in told

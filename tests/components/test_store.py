@@ -1,0 +1,119 @@
+"""One contract for every store: a folder, and a real MinIO server."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from components.errors import ConfigError, StoreError
+from components.store import Store, open_store
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return open_store((tmp_path / "store").as_uri())
+    return open_store(f"{request.getfixturevalue('bucket')}/some/prefix")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    return path
+
+
+def test_what_is_put_comes_back(store: Store, file: Path, tmp_path: Path):
+    store.put("model/a.bin", file)
+    store.get("model/a.bin", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"content"
+    assert store.exists("model/a.bin")
+    assert not store.exists("model/b.bin")
+
+
+def test_keys_are_listed_by_prefix_in_order(store: Store, file: Path):
+    for key in ("a/2", "a/1", "ab/1", "b/1"):
+        store.put(key, file)
+    assert store.keys("a/") == ["a/1", "a/2"]
+    assert store.keys("") == ["a/1", "a/2", "ab/1", "b/1"]
+
+
+def test_create_writes_once_and_never_over_another(store: Store, file: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    assert store.create("one", file)
+    assert not store.create("one", other)
+    store.get("one", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"content"
+
+
+def test_of_many_creators_at_once_one_wins_and_its_content_stays(store: Store, tmp_path: Path):
+    won = []
+
+    def create(number: int) -> None:
+        path = tmp_path / f"creator-{number}"
+        path.write_text(str(number))
+        if store.create("race", path):
+            won.append(number)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    store.get("race", tmp_path / "back")
+    assert (tmp_path / "back").read_text() == str(won[0])
+
+
+def test_a_missing_object_is_named(store: Store, tmp_path: Path):
+    with pytest.raises(StoreError, match="nothing|NoSuchKey"):
+        store.get("nothing", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_failed_copy_leaves_nothing_behind(tmp_path: Path):
+    store = open_store((tmp_path / "store").as_uri())
+    with pytest.raises(FileNotFoundError):
+        store.put("a", tmp_path / "no such file")
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket", "models", "file:models", "file://host/models", "s3://", "http://x/y"])
+def test_what_is_no_store_is_refused_with_what_is(uri):
+    with pytest.raises(StoreError, match="use file:///absolute/path or s3://bucket/prefix"):
+        open_store(uri)
+
+
+def test_a_bucket_that_does_not_exist_is_named(bucket: str, file: Path):
+    store = open_store(f"{bucket}-missing")
+    with pytest.raises(StoreError, match="create bucket"):
+        store.put("a", file)
+    with pytest.raises(StoreError, match="was not written"):
+        store.create("a", file)
+
+
+def test_a_wrong_secret_is_named_by_its_variable(bucket: str, file: Path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(StoreError, match="check AWS_SECRET_ACCESS_KEY"):
+        open_store(bucket).put("a", file)
+
+
+def test_a_server_that_is_down_is_named(file: Path, monkeypatch):
+    monkeypatch.setattr("components.store.RETRIES", 1)
+    for name, value in (
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ACCESS_KEY_ID", "k"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+    ):
+        monkeypatch.setenv(name, value)
+    store = open_store("s3://models")
+    for action in (lambda: store.put("a", file), lambda: store.create("a", file), lambda: store.exists("a")):
+        with pytest.raises(StoreError, match="can't reach http://127.0.0.1:9"):
+            action()
+
+
+def test_s3_without_credentials_names_the_variable(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL is not set"):
+        open_store("s3://models")

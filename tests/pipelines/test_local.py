@@ -1,0 +1,89 @@
+"""A run on this machine: what is said, what is kept, and how it ends."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import modelpackage
+from pipelines.errors import RunError
+from pipelines.local import follow, refuse_rewritten
+
+LOG = """\
+05:35:55.9 - INFO - Running pipeline: \x1b[95m'training'\x1b[0m
+05:35:55.9 - INFO - Executing task \x1b[96m'prepare'\x1b[0m
+05:35:55.9 - INFO - Streamed logs:
+
+    [KFP Executor INFO]: Looking for component
+    [slipway] data sha256:13f6: 1439 train
+    [slipway] used 2.4 s and 211 MB
+05:35:58.9 - INFO - Task \x1b[96m'prepare'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m
+05:35:58.9 - INFO - Executing task \x1b[96m'train'\x1b[0m
+    [slipway] error: the loss is not a number
+05:36:00.9 - ERROR - Task \x1b[96m'train'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+"""
+
+
+def test_a_log_becomes_one_line_per_step_with_what_the_step_says():
+    said: list[str] = []
+    steps = follow(iter(LOG.splitlines(keepends=True)), said.append)
+    assert [(step.name, step.state, step.peak_mb) for step in steps] == [("prepare", "done", 211), ("train", "failed", 0)]
+    assert [re.sub(r"\d+\.\d s", "N s", line) for line in said] == [
+        "  prepare: data sha256:13f6: 1439 train",
+        "prepare   done        N s",
+        "train     failed      N s",
+    ]
+
+
+def test_a_good_run_ends_with_zero_and_says_where_everything_is(passed):
+    assert passed.code == 0, passed.err
+    assert re.findall(r"^(\w+) +done +[\d.]+ s$", passed.out, re.MULTILINE) == ["prepare", "train", "assess", "publish"]
+    places = dict(re.findall(r"^(run|report|package) +(\S+)$", passed.out, re.MULTILINE))
+    assert Path(places["report"].removeprefix("file://")).read_text().startswith("<!doctype html>")
+    package = modelpackage.load(places["package"].removeprefix("file://"))
+    assert Path(places["package"]).name == f"sha256-{package.digest}"
+    assert "KFP Executor" not in passed.out
+    assert "KFP Executor" in (Path(places["run"]) / "log.txt").read_text()
+
+
+def test_a_run_keeps_its_account(passed):
+    run = next((passed.home / "runs").glob("*-digits"))
+    account = json.loads((run / "run.json").read_text())
+    assert account["code"] == 0
+    assert [step["name"] for step in account["steps"]] == ["prepare", "train", "assess", "publish"]
+    assert all(step["seconds"] > 0 and step["peak_mb"] > 50 for step in account["steps"])
+
+
+def test_the_published_model_is_champion_and_its_run_bears_the_name_of_the_runs_folder(passed):
+    client = MlflowClient(tracking_uri=f"sqlite:///{passed.home / 'mlflow.db'}")
+    version = client.get_model_version_by_alias("digits", "champion")
+    run = client.get_run(version.run_id)
+    assert (passed.home / "runs" / run.data.tags["slipway.run"]).is_dir()
+    assert (passed.home / "store" / "digits" / "runs" / f"{run.data.tags['slipway.run']}.json").exists()
+
+
+def test_a_refused_run_ends_with_one_publishes_nothing_and_says_why(refused):
+    assert refused.code == 1
+    assert re.search(r"^refuse +refused", refused.out, re.MULTILINE)
+    assert "below the gate's minimum 1.0000" in refused.out
+    assert "nothing was published" in refused.out
+    assert len(list((refused.home / "store" / "digits").glob("sha256-*"))) == 1
+    client = MlflowClient(tracking_uri=f"sqlite:///{refused.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("digits").experiment_id
+    assert len(client.search_runs([experiment], "tags.gate = 'refused'")) == 1
+
+
+def test_a_failing_step_ends_with_two_tells_its_own_error_and_its_log_and_is_tried_once(slipway):
+    failed = slipway("run", "configs/digits.yaml", "--set", "data.source=builtin://nothing")
+    assert failed.code == 2
+    assert "prepare failed: data.source=builtin://nothing is not known; choose one of builtin://digits" in failed.out
+    log = Path(re.search(r"^log +(\S+)$", failed.out, re.MULTILINE)[1])
+    assert log.read_text().count("Executing task") == 1
+
+
+@pytest.mark.parametrize(("text", "directory"), [('{"name": "python3"}', "/runs"), ("{}", "/opt/python3/runs")])
+def test_what_local_mode_would_rewrite_is_refused(text, directory):
+    with pytest.raises(RunError, match="contains the text 'python3'"):
+        refuse_rewritten(text, Path(directory))
