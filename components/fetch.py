@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import modelpackage
+from components.errors import StoreError
 from components.store import open_store
 from modelpackage import Package, PackageMissingError
 
@@ -30,6 +31,8 @@ def fetch(place: str, folder: Path) -> Package:
     name = Path(unquote(address.path)).name
     match = ADDRESSED.match(name)
     digest = match[1] if match else None
+    if address.scheme not in ("", "file", "s3"):
+        raise StoreError(f"{place} is no place for a package; use a path, file:///path or s3://bucket/name/sha256-...")
     if address.scheme != "s3":
         return modelpackage.load(unquote(address.path) if address.scheme == "file" else place, digest=digest)
     target = folder / name

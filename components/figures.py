@@ -98,7 +98,7 @@ def _calibration(bins: Sequence[tuple[float, float, int]]) -> Figure:
     axes.set_ylim(0, 1.03)
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy")
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right", frameon=False)
     return figure
 
 

@@ -47,7 +47,7 @@ def render_report(config: Config, splits: Splits, evaluation: "Evaluation", draw
         "<h2>Per class</h2>",
         _table(("label", "precision", "recall", "f1", "support"), _class_rows(evaluation)),
         "<h2>Metrics</h2>",
-        _table(("metric", "value"), [(name, f"{value:.4f}") for name, value in sorted(measured.items())]),
+        _table(("metric", "value"), [(name, f"{value:.4g}") for name, value in sorted(measured.items())]),
         "<h2>Data</h2>",
         _table(("what", "value"), [("version", f"sha256:{splits.rows.digest}"), *rows.items()]),
         "<h2>Configuration</h2>",

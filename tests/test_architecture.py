@@ -26,7 +26,10 @@ NEVER = {
 }
 #: Libraries that only these files may import.
 ONLY = {
-    "kfp": {"components/ports.py", *(f"pipelines/{name}.py" for name in ("compile", "engine", "resources", "submit", "training"))},
+    "kfp": {
+        "components/ports.py",
+        *(f"pipelines/{name}.py" for name in ("compile", "engine", "resources", "submit", "training")),
+    },
     "kserve": {f"serving/{name}.py" for name in ("predictor", "rest", "grpc_server", "server")},
     "torch": {"components/models/cnn.py"},
     "mlflow": {"components/tracking.py"},

@@ -29,7 +29,10 @@ LOG = """\
 def test_a_log_becomes_one_line_per_step_with_what_the_step_says():
     said: list[str] = []
     steps = follow(iter(LOG.splitlines(keepends=True)), said.append)
-    assert [(step.name, step.state, step.peak_mb) for step in steps] == [("prepare", "done", 211), ("train", "failed", 0)]
+    assert [(step.name, step.state, step.peak_mb) for step in steps] == [
+        ("prepare", "done", 211),
+        ("train", "failed", 0),
+    ]
     assert [re.sub(r"\d+\.\d s", "N s", line) for line in said] == [
         "  prepare: data sha256:13f6: 1439 train",
         "prepare   done        N s",

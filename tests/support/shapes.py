@@ -69,7 +69,7 @@ def words() -> list[str]:
 
 @component
 def measure(
-    data: dsl.Input[dsl.Dataset],  # noqa: ARG001 only the graph counts
+    data: dsl.Input[dsl.Dataset],
 ) -> NamedTuple("Measured", [("verdict", str), ("words", list[str])]):
     return ("passed", ["a", "b"])
 
@@ -80,7 +80,7 @@ def train(data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]):
 
 
 @component
-def publish(verdict: str, model: dsl.Input[dsl.Model]) -> str:  # noqa: ARG001 only the graph counts
+def publish(verdict: str, model: dsl.Input[dsl.Model]) -> str:
     return "s3://models/1"
 
 

@@ -1,0 +1,241 @@
+"""Runs the compiled pipeline on a Kubeflow Pipelines server: submit, follow, and end with the run's own exit code.
+
+The stock client does the submitting. What it lacks is here: it exits with 0 after a failed run, and says neither which
+step failed nor why.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+from kfp_server_api.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from pipelines.errors import RunError, error_of
+from pipelines.local import ERROR, PASSED, REFUSED
+
+with warnings.catch_warnings():
+    # kfp announces which servers it works with whenever it is used.
+    warnings.simplefilter("ignore", FutureWarning)
+    from kfp.client import Client
+
+POLL_SECONDS = 3.0
+#: How often in a row the server may be out of reach while a run goes on, with growing pauses: about four minutes.
+MOST_LOSSES = 12
+LONGEST_PAUSE_SECONDS = 30.0
+REQUEST_SECONDS = 15.0
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+#: A task's detail names a pod without what its template adds to the name; with retries it adds more.
+POD_INFIXES = ("", "system-container-impl-", "retry-system-container-impl-")
+
+
+def submit(
+    package: Path,
+    arguments: Mapping[str, Any],
+    *,
+    endpoint: str,
+    experiment: str,
+    run_name: str | None,
+    namespace: str,
+    token: str | None,
+    cache: bool,
+    timeout_seconds: float,
+    say: Callable[[str], None],
+) -> int:
+    """Submit a compiled pipeline and wait for its end.
+
+    Args:
+        package: The compiled file.
+        arguments: Pipeline parameters.
+        endpoint: URL of the server's API.
+        experiment: Its name; created on demand.
+        run_name: What the run is called; by the pipeline and the time without.
+        namespace: Kubernetes namespace of the run.
+        token: Bearer token, or none.
+        cache: Whether results of equal earlier steps may be used where the pipeline allows it.
+        timeout_seconds: When to stop waiting; the run goes on.
+        say: Called with each line for the user.
+
+    Returns:
+        0 passed, 1 refused by the gate, 2 anything else.
+
+    Raises:
+        RunError: The server can't be reached or refuses the run.
+    """
+    server = Server(endpoint.rstrip("/"), token)
+    server.greet()
+    with _explained(server.endpoint), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        client = Client(host=server.endpoint, namespace=namespace, existing_token=token)
+        created = client.create_run_from_pipeline_package(
+            str(package),
+            arguments=dict(arguments),
+            run_name=run_name,
+            experiment_name=experiment,
+            namespace=namespace,
+            # None leaves each step's own choice; True would cache what must not be cached.
+            enable_caching=None if cache else False,
+        )
+    say(f"run       {server.endpoint}/#/runs/details/{created.run_id}")
+    run = _follow(client, created.run_id, step_names(package), timeout_seconds, say)
+    return _conclude(server, run, step_names(package), say)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The two things that are asked of a server beside the stock client.
+
+    Attributes:
+        endpoint: Its URL, without a slash at the end.
+        token: Bearer token, or none.
+    """
+
+    endpoint: str
+    token: str | None = field(repr=False)
+
+    def greet(self) -> None:
+        """Make sure that a Kubeflow Pipelines API answers there.
+
+        Raises:
+            RunError: It does not.
+        """
+        try:
+            answer = self._get("apis/v2beta1/healthz")
+        except requests.RequestException as error:
+            raise RunError(
+                f"can't reach {self.endpoint}: {type(error).__name__}; check --endpoint, and the port-forward to it"
+            ) from None
+        if not answer.ok:
+            raise RunError(
+                f"{self.endpoint} answers {answer.status_code}, unlike Kubeflow Pipelines; check --endpoint and token"
+            )
+
+    def log(self, run_id: str, pods: Iterator[str]) -> str | None:
+        """Return the first log that tells an error, else the first log, else none."""
+        logs = []
+        for pod in pods:
+            try:
+                answer = self._get(f"apis/v1alpha1/runs/{run_id}/nodes/{pod}/log")
+            except requests.RequestException:
+                continue
+            if answer.ok and answer.text.strip():
+                logs.append(answer.text)
+        telling = (log for log in logs if "[slipway] error:" in log or "Traceback (most recent call last)" in log)
+        return next(telling, next(iter(logs), None))
+
+    def _get(self, path: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return requests.get(f"{self.endpoint}/{path}", headers=headers, timeout=REQUEST_SECONDS)
+
+
+@contextmanager
+def _explained(endpoint: str) -> Iterator[None]:
+    """Turn what the stock client raises into one line."""
+    try:
+        yield
+    except ApiException as error:
+        reason = " ".join(str(error.body or error.reason).split())[:500]
+        raise RunError(f"{endpoint} refused the run with {error.status}: {reason}") from None
+    except HTTPError:
+        raise RunError(f"lost {endpoint} while submitting; the run may or may not exist, look there") from None
+
+
+def step_names(package: Path) -> set[str]:
+    """Return the display names of a compiled pipeline's steps: what runs in a container, not groups and drivers."""
+    spec = next(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+    components = spec["components"]
+    tasks = [
+        task
+        for component in (spec["root"], *components.values())
+        for task in component.get("dag", {}).get("tasks", {}).values()
+    ]
+    return {task["taskInfo"]["name"] for task in tasks if "executorLabel" in components[task["componentRef"]["name"]]}
+
+
+def _follow(client: Client, run_id: str, names: set[str], timeout_seconds: float, say: Callable[[str], None]) -> Any:
+    """Poll until the run ends; say when a step changes its state."""
+    start = time.monotonic()
+    known: dict[str, tuple[str, float]] = {}
+    losses = 0
+    while True:
+        run = _poll(client, run_id)
+        if run is None:
+            losses += 1
+            if losses > MOST_LOSSES:
+                raise RunError(f"lost the server; the run {run_id} goes on there without being watched")
+            time.sleep(min(POLL_SECONDS * losses, LONGEST_PAUSE_SECONDS))
+            continue
+        losses = 0
+        for name, state in _steps(run, names):
+            _tell(name, state, known, say)
+        if run.state in ENDED:
+            return run
+        if time.monotonic() - start > timeout_seconds:
+            raise RunError(
+                f"the run {run_id} is {run.state} after {timeout_seconds:g} s and goes on; --timeout waits longer"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _poll(client: Client, run_id: str) -> Any:
+    """Return the run, or none while the server is out of reach; a server that is starting again answers 5xx."""
+    try:
+        return client.get_run(run_id)
+    except HTTPError:
+        return None
+    except ApiException as error:
+        if error.status is not None and 400 <= error.status < 500:  # noqa: PLR2004 (HTTP's range of client errors)
+            raise RunError(f"the server no longer shows the run {run_id}: {error.status} {error.reason}") from None
+        return None
+
+
+def _steps(run: Any, names: set[str]) -> list[tuple[str, str]]:
+    details = (run.run_details and run.run_details.task_details) or []
+    return [(task.display_name, task.state) for task in details if task.display_name in names and task.state]
+
+
+def _tell(name: str, state: str, known: dict[str, tuple[str, float]], say: Callable[[str], None]) -> None:
+    before = known.get(name)
+    if before and before[0] == state:
+        return
+    since = before[1] if before else time.monotonic()
+    known[name] = (state, since)
+    if state not in ("PENDING", "SKIPPED"):
+        say(f"{name:<9} {state.lower():<9} {time.monotonic() - since:6.1f} s")
+
+
+def _conclude(server: Server, run: Any, names: set[str], say: Callable[[str], None]) -> int:
+    if run.state == "SUCCEEDED":
+        say("passed")
+        return PASSED
+    details = (run.run_details and run.run_details.task_details) or []
+    failed = [task for task in details if task.state == "FAILED" and task.display_name in names]
+    if not failed:
+        say(f"the run is {run.state}; no step says why, look at {server.endpoint}/#/runs/details/{run.run_id}")
+        return ERROR
+    task = failed[-1]
+    log = server.log(run.run_id, _pods(task, details))
+    cause = error_of(log) if log else "its log is not to be had; look at its pod"
+    if task.display_name == "refuse":
+        say(cause)
+        return REFUSED
+    say(f"{task.display_name} failed: {cause}")
+    return ERROR
+
+
+def _pods(task: Any, details: list[Any]) -> Iterator[str]:
+    """Yield every name that a task's pods may have, the last attempt first."""
+    children = list(task.child_tasks or [])
+    ids = {child.task_id for child in children} - {None}
+    children += [child for detail in details if detail.task_id in ids for child in detail.child_tasks or []]
+    shown = [name for name in (task.pod_name, *(child.pod_name for child in children)) if name]
+    for name in reversed(shown):
+        workflow, _, number = name.rpartition("-")
+        for infix in POD_INFIXES:
+            yield f"{workflow}-{infix}{number}"
