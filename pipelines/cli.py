@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     home = Home()
     directory, destinations = home.new_run(config.name), home.destinations()
     print(f"run       {directory}", flush=True)
-    outcome = run_local(COMPILED, {"config": config.plain()}, directory, destinations, _say)
+    outcome = run_local(COMPILED, {"config": config.plain()}, directory, destinations | home.quiet(), _say)
     _summarise(outcome, config, destinations)
     return outcome.code
 
@@ -178,11 +178,12 @@ def _serve(options: argparse.Namespace) -> int:
     from components.fetch import fetch
     from pipelines.home import Home
 
-    package = fetch(options.package, Home().path / "packages")
+    home = Home()
+    package = fetch(options.package, home.path / "packages")
     command = [sys.executable, "-m", "serving", "--package", str(package.path), "--digest", package.digest]
     command += ["--host", "127.0.0.1", "--http-port", options.http_port, "--grpc-port", options.grpc_port]
     # The predictor takes this process over: signals and the exit code are its own.
-    os.execv(sys.executable, command)  # noqa: S606 (our own module)
+    os.execve(sys.executable, command, {**os.environ, **home.quiet()})  # noqa: S606 (our own module)
 
 
 def _say(text: str) -> None:

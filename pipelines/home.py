@@ -25,6 +25,11 @@ class Home:
         }
         return {name: self._environment.get(name) or value for name, value in own.items()}
 
+    def quiet(self) -> dict[str, str]:
+        """Return what keeps libraries from reporting about their use."""
+        silenced = {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        return {name: self._environment.get(name) or value for name, value in silenced.items()}
+
     def new_run(self, name: str) -> Path:
         """Return a directory for a run that does not exist yet; its name sorts by time."""
         stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name}"

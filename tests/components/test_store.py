@@ -1,7 +1,10 @@
 """One contract for every store: a folder, and a real MinIO server."""
 
 import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -117,3 +120,47 @@ def test_s3_without_credentials_names_the_variable(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL is not set"):
         open_store("s3://models")
+
+
+class Stumbling(BaseHTTPRequestHandler):
+    """An S3 server that answers each key's first requests with a fault that passes."""
+
+    faults: ClassVar[list[int]] = []
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        status = self.faults.pop(0) if self.faults else 200
+        self.send_response(status)
+        self.send_header("ETag", '"0"')
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def stumbling(monkeypatch) -> Iterator[Store]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stumbling) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        yield open_store("s3://models")
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("faults", [[503], [500, 429], [502, 503]])
+def test_faults_that_pass_are_sat_out_inside_the_step(stumbling: Store, file: Path, monkeypatch, faults):
+    for action in (lambda: stumbling.put("a", file), lambda: stumbling.create("a", file)):
+        monkeypatch.setattr(Stumbling, "faults", list(faults))
+        action()
+        assert Stumbling.faults == []
+
+
+def test_a_fault_that_does_not_pass_ends_in_one_line(stumbling: Store, file: Path, monkeypatch):
+    monkeypatch.setattr(Stumbling, "faults", [503] * 100)
+    with pytest.raises(StoreError, match="can't reach"):
+        stumbling.put("a", file)
