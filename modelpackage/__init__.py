@@ -1,7 +1,8 @@
 """The contract between training and serving: a sealed model package, format 1.
 
-Training calls :func:`seal`, serving calls :func:`load`; nothing else passes between them. This package depends on numpy and
-pydantic, imports nothing else of the project, and may be imported by everything. ``docs/model-package.md`` is the format.
+Training calls :func:`seal`, serving calls :func:`load`; nothing else passes between them. This package depends on numpy
+and pydantic, imports nothing else of the project, and may be imported by everything. ``docs/model-package.md`` is the
+format.
 """
 
 from modelpackage.descriptor import Descriptor, File, Lineage

@@ -58,7 +58,12 @@ def render_card(
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    return [f"| {' | '.join(map(_cell, line))} |" for line in lines]
+
+
+def _cell(text: str) -> str:
+    """Keep a value in its cell: on one line, its bars escaped."""
+    return " ".join(text.split()).replace("|", r"\|")
 
 
 def _tensor_row(tensor: Tensor) -> tuple[str, str, str, str]:

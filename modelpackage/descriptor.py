@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+import reprlib
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from modelpackage.digest import canonical_json
-from modelpackage.errors import DescriptorError, FormatError
-from modelpackage.format import FORMAT, MAX_DESCRIPTOR_BYTES, PARTS
+from modelpackage.errors import DescriptorError, FormatError, fault
+from modelpackage.format import FORMAT, PARTS
 from modelpackage.signature import Frozen, Signature
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -98,21 +99,21 @@ class Descriptor(Frozen):
         """
         content = _json_object(raw)
         if content.get("format") != FORMAT:
-            raise FormatError(f"model.json has format {content.get('format')!r}, this reader knows format {FORMAT}")
+            found = reprlib.repr(content.get("format"))
+            raise FormatError(f"model.json has format {found}, this reader knows {FORMAT}; use one of that format")
         try:
             descriptor = cls.model_validate_json(raw)
+            canonical = descriptor.render()
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "model.json"
-            raise DescriptorError(f"model.json: {where}: {first['msg']} (+{error.error_count() - 1} more)") from None
-        if descriptor.render() != raw:
+            raise DescriptorError(f"model.json: {fault(error)}") from None
+        except ValueError as error:  # NaN in free-form JSON, which only the rendering refuses
+            raise DescriptorError(f"model.json: {error}") from None
+        if canonical != raw:
             raise DescriptorError("model.json is not in its canonical rendering; seal the package again")
         return descriptor
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:
-    if len(raw) > MAX_DESCRIPTOR_BYTES:
-        raise DescriptorError(f"model.json has {len(raw)} bytes, the limit is {MAX_DESCRIPTOR_BYTES}")
     try:
         content = json.loads(raw)
     except (ValueError, RecursionError):

@@ -11,6 +11,11 @@ PackageError
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
+
+#: A hostile file must not fill a log through the message that refuses it.
+MAX_FAULT_CHARACTERS = 300
+
 
 class PackageError(ValueError):
     """A model package can't be used; the message says why and what to do."""
@@ -62,3 +67,11 @@ class SignatureError(PackageError):
 
 class GoldenError(PackageError):
     """The model does not reproduce the outputs that were recorded when it was sealed."""
+
+
+def fault(error: ValidationError) -> str:
+    """Return the first fault that pydantic found as ``field: reason``, and how many more there are."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the whole"
+    more = f" (+{error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}"[:MAX_FAULT_CHARACTERS] + more

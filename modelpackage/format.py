@@ -1,9 +1,10 @@
 """The number, the file names and the limits of the package format: what a change of format touches first.
 
 How to change the format:
-1. A reader of format N must refuse format N + 1 by its number alone, so ``format`` stays a top-level integer for ever.
-2. Anything that an existing reader would misread (a renamed field, another meaning, a new required file) is a new number.
-   Readers forbid unknown fields, so an added field is a new number too.
+1. A reader of format N must refuse format N + 1 by its number alone, so ``model.json``, its seal, and ``format`` as a
+   top-level integer stay for ever.
+2. Anything that an existing reader would misread (a renamed field, another meaning, a new required file) is a new
+   number. Readers forbid unknown fields, so an added field is a new number too.
 3. Add the new number here, keep reading the old one, and keep a sealed package of every past format under
    ``tests/modelpackage/formats/`` that the tests load.
 4. Say in ``docs/model-package.md`` what changed and why.
@@ -25,3 +26,6 @@ PARTS = (GRAPH, GOLDEN, REFERENCE, CARD)
 
 #: A descriptor beyond this is refused unread: nothing in it grows with the data.
 MAX_DESCRIPTOR_BYTES = 4 * 1024 * 1024
+
+#: A seal is 77 bytes; of anything else no more than this is read.
+MAX_SEAL_BYTES = 128

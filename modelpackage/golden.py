@@ -1,6 +1,9 @@
 """Golden examples: some inputs as a client would send them and what the trained model answered."""
 
 import io
+import math
+import re
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelpackage.errors import DescriptorError, GoldenError
+from modelpackage.signature import NUMPY_TYPES, Signature
 
 #: Runs a graph: input arrays by name in, output arrays by name out.
 Run = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
-
 #: The zip format notes the system that wrote a file; it shall be the same everywhere.
 UNIX = 3
+
+MEMBER = re.compile(r"(input|output):(.+)\.npy")
+#: What numpy writes before an array: version 1.0, the length of the rest; then type, row-major order, dimensions.
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)(\{'descr': '([^']+)', 'fortran_order': False, "
+    rb"'shape': \(([1-9]\d{0,9}(?:, [1-9]\d{0,9}){0,7}),?\), \} *\n)",
+    re.DOTALL,
+)
+DTYPES = {np.dtype(kind).newbyteorder("<").str.encode(): np.dtype(kind) for kind in NUMPY_TYPES.values()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +61,33 @@ class Golden:
         """Read the bytes of a ``golden.npz``.
 
         Raises:
-            DescriptorError: A member is neither an input nor an output.
+            DescriptorError: It is not an archive of arrays by the name of inputs and outputs.
         """
         members: dict[str, dict[str, NDArray[Any]]] = {"input": {}, "output": {}}
-        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            for key in arrays.files:
-                role, _, name = key.partition(":")
-                if role not in members or not name:
-                    raise DescriptorError(f"golden.npz holds {key!r}, expected input:NAME or output:NAME")
-                members[role][name] = arrays[key]
+        for key, npy in _members(raw).items():
+            match = MEMBER.fullmatch(key)
+            if match is None:
+                raise DescriptorError(f"golden.npz holds {key[:99]!r}, expected input:NAME.npy or output:NAME.npy")
+            members[match[1]][match[2]] = _array(key, npy)
         return cls(inputs=members["input"], outputs=members["output"])
+
+    def match(self, signature: Signature) -> None:
+        """Prove that these are examples of a signature: the same tensors, and one number of rows, at least one.
+
+        Raises:
+            DescriptorError: They are not.
+        """
+        for role, arrays, tensors in (
+            ("input", self.inputs, signature.inputs),
+            ("output", self.outputs, signature.outputs),
+        ):
+            found = {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()}
+            named = {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors}
+            if found != named:
+                raise DescriptorError(f"golden.npz holds the {role}s {found}, the signature has {named}")
+        counts = {array.shape[:1] for array in (*self.inputs.values(), *self.outputs.values())}
+        if len(counts) != 1 or counts <= {(), (0,)}:
+            raise DescriptorError("the arrays of golden.npz must have one number of rows, at least one")
 
     def check(self, run: Run, tolerance: float) -> None:
         """Prove that a loaded model is the one that was sealed.
@@ -68,14 +97,14 @@ class Golden:
             tolerance: Largest absolute difference that counts as equal.
 
         Raises:
-            GoldenError: An output is missing, has another shape, or differs by more than the tolerance.
+            GoldenError: An output is missing, has another type or shape, or differs by more than the tolerance.
         """
         found = run(self.inputs)
         for name, expected in self.outputs.items():
             got = found.get(name)
-            if got is None or got.shape != expected.shape:
-                shape = None if got is None else list(got.shape)
-                raise GoldenError(f"output {name!r} has shape {shape}, sealed with {list(expected.shape)}")
+            if got is None or got.shape != expected.shape or got.dtype != expected.dtype:
+                answer = "nothing" if got is None else _kind(got)
+                raise GoldenError(f"output {name!r} is {answer}, sealed as {_kind(expected)}")
             difference = float(np.abs(got.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0))
             # Written so that NaN, which compares false with everything, fails.
             if not difference <= tolerance:
@@ -85,7 +114,39 @@ class Golden:
                 )
 
 
+def _kind(array: NDArray[Any]) -> str:
+    return f"{array.dtype} of shape {list(array.shape)}"
+
+
 def _npy(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _members(raw: bytes) -> dict[str, bytes]:
+    """Return the members of an archive by name; being stored, they take no more memory than the archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            listed = archive.infolist()
+            stored = all(member.compress_type == zipfile.ZIP_STORED for member in listed)
+            fits = stored and sum(member.file_size for member in listed) <= len(raw)
+            members = {member.filename: archive.read(member) for member in listed} if fits else {}
+    # Offsets before the start and names that are no UTF-8 come out of zipfile as plain ValueErrors.
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, struct.error) as error:
+        raise DescriptorError(f"golden.npz is not a readable archive: {error}") from None
+    if len(members) != len(listed):
+        raise DescriptorError("golden.npz must hold its members stored, not compressed, and each under its own name")
+    return members
+
+
+def _array(key: str, npy: bytes) -> NDArray[Any]:
+    header = HEADER.match(npy)
+    dtype = DTYPES.get(header[3]) if header else None
+    if header is None or dtype is None or struct.unpack("<H", header[1])[0] != len(header[2]):
+        raise DescriptorError(f"golden.npz: {key} is not a row-major array of a v2 datatype in the .npy format 1.0")
+    shape = tuple(int(size) for size in header[4].split(b","))
+    values = npy[header.end() :]
+    if len(values) != math.prod(shape) * dtype.itemsize:
+        raise DescriptorError(f"golden.npz: {key} has {len(values)} bytes of values, its shape is {list(shape)}")
+    return np.frombuffer(values, dtype=dtype).reshape(shape)

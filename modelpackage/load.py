@@ -1,6 +1,7 @@
 """A directory in, a trusted package out, or a precise refusal."""
 
 import hashlib
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from modelpackage.descriptor import Descriptor
 from modelpackage.digest import file_digest
 from modelpackage.errors import DescriptorError, PackageChangedError, PackageMissingError
-from modelpackage.format import DESCRIPTOR, GOLDEN, GRAPH, REFERENCE, SEAL
+from modelpackage.format import DESCRIPTOR, GOLDEN, GRAPH, MAX_DESCRIPTOR_BYTES, MAX_SEAL_BYTES, REFERENCE, SEAL
 from modelpackage.golden import Golden
 from modelpackage.reference import Reference
 
@@ -34,9 +35,12 @@ class Package:
         """Return a file's bytes, verified once more so that what is used is what was sealed.
 
         Raises:
-            PackageChangedError: The file changed since the package was loaded.
+            PackageChangedError: The file changed or went since the package was loaded.
         """
-        content = (self.path / name).read_bytes()
+        try:
+            content = (self.path / name).read_bytes()
+        except FileNotFoundError:
+            raise PackageChangedError(self.path, missing=[name]) from None
         found = hashlib.sha256(content).hexdigest()
         if found != self.descriptor.files[name].sha256:
             raise PackageChangedError(self.path, changed={name: (self.descriptor.files[name].sha256, found)})
@@ -47,12 +51,16 @@ class Package:
         return self.read(GRAPH)
 
     def golden(self) -> Golden:
-        """Return the golden examples."""
-        return Golden.parse(self.read(GOLDEN))
+        """Return the golden examples, which fit the signature."""
+        golden = Golden.parse(self.read(GOLDEN))
+        golden.match(self.descriptor.signature)
+        return golden
 
     def reference(self) -> Reference:
-        """Return the drift reference."""
-        return Reference.parse(self.read(REFERENCE))
+        """Return the drift reference, which counts the labels of the descriptor."""
+        reference = Reference.parse(self.read(REFERENCE))
+        reference.match(self.descriptor.labels)
+        return reference
 
 
 def load(path: Path | str, *, digest: str | None = None) -> Package:
@@ -73,6 +81,9 @@ def load(path: Path | str, *, digest: str | None = None) -> Package:
         raise PackageMissingError(
             f"{path} holds no finished model package: there is no {DESCRIPTOR}, which is written last"
         )
+    size = descriptor_path.stat().st_size
+    if size > MAX_DESCRIPTOR_BYTES:
+        raise DescriptorError(f"{descriptor_path} has {size} bytes, the limit is {MAX_DESCRIPTOR_BYTES}")
     raw = descriptor_path.read_bytes()
     _check_seal(path, raw, digest)
     descriptor = Descriptor.parse(raw)
@@ -92,28 +103,29 @@ def _check_seal(path: Path, raw: bytes, digest: str | None) -> None:
     seal_path = path / SEAL
     if not seal_path.is_file():
         raise PackageChangedError(path, missing=[SEAL])
-    seal = seal_path.read_bytes()[:4096]
-    if seal != seal_text(found).encode():
-        sealed = seal[:64].decode("ascii", "replace")
-        if sealed == found:
-            raise DescriptorError(f"{path / SEAL} is not in the form that sha256sum writes; fetch the package again")
+    with seal_path.open("rb") as file:
+        seal = file.read(MAX_SEAL_BYTES)
+    digits = re.match(rb"[0-9a-f]{64}", seal)
+    sealed = digits[0].decode() if digits else ""
+    if seal != seal_text(sealed).encode():
+        raise DescriptorError(f"{seal_path} is not in the form that sha256sum writes; fetch the package again")
+    if sealed != found:
         raise PackageChangedError(path, changed={DESCRIPTOR: (sealed, found)})
 
 
 def _check_files(path: Path, descriptor: Descriptor) -> None:
     present = {entry.name: entry.lstat() for entry in path.iterdir()}
     expected = {DESCRIPTOR, SEAL, *descriptor.files}
-    # A link or a folder under a sealed name is not the file that was sealed.
-    strange = {name for name, status in present.items() if not stat.S_ISREG(status.st_mode)}
     changed = {}
-    for name, file in sorted(descriptor.files.items()):
-        if name not in present or name in strange:
-            continue
-        if present[name].st_size != file.size:
-            changed[name] = (f"{file.size} bytes", f"{present[name].st_size} bytes")
-        elif (found := file_digest(path / name)) != file.sha256:
-            changed[name] = (file.sha256, found)
-    missing = sorted(expected - set(present))
-    extra = sorted((set(present) - expected) | strange)
+    for name in sorted(expected & present.keys()):
+        if not stat.S_ISREG(present[name].st_mode):
+            changed[name] = "a regular file", "a link, a folder or a device"
+        elif name in descriptor.files:  # the other two were compared with each other
+            file = descriptor.files[name]
+            sealed = f"{file.sha256}, {file.size} bytes"
+            found = f"{file_digest(path / name)}, {present[name].st_size} bytes"
+            if found != sealed:
+                changed[name] = sealed, found
+    missing, extra = sorted(expected - present.keys()), sorted(present.keys() - expected)
     if missing or extra or changed:
         raise PackageChangedError(path, missing=missing, extra=extra, changed=changed)

@@ -1,33 +1,45 @@
 """The drift reference: compact histograms of what the model saw and said, kept inside the package.
 
-Training describes its rows with :func:`describe`, serving describes its requests with the same function, so the two can't
-come to mean different things.
+Training describes its rows with :func:`describe`, serving describes its requests with the same function, so the two
+can't come to mean different things.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from modelpackage.digest import canonical_json
-from modelpackage.errors import DescriptorError
+from modelpackage.errors import DescriptorError, fault
 from modelpackage.signature import Frozen
 
 BINS = 10
+
+#: Significant digits of an edge: enough to tell any two FP32 values apart.
+DIGITS = 9
 
 
 class Histogram(Frozen):
     """Counts between edges.
 
     Attributes:
-        edges: Ascending; the first and last bins are open towards the outside.
-        counts: One more than inner edges: ``counts[i]`` values lie in ``[edges[i], edges[i + 1])``.
+        edges: Ascending, at least two; the first and last bins are open towards the outside.
+        counts: One fewer: ``counts[i]`` values lie in ``[edges[i], edges[i + 1])``.
     """
 
-    edges: tuple[float, ...]
+    edges: Annotated[tuple[float, ...], Field(min_length=2)]
     counts: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(low > high for low, high in pairwise(self.edges)):
+            raise ValueError(f"edges must ascend, got {list(self.edges)}")
+        if len(self.counts) != len(self.edges) - 1:
+            raise ValueError(f"{len(self.counts)} counts do not fill the bins between {len(self.edges)} edges")
+        return self
 
 
 class Reference(Frozen):
@@ -54,14 +66,26 @@ class Reference(Frozen):
         """Read the bytes of a ``reference.json``.
 
         Raises:
-            DescriptorError: It does not follow the format.
+            DescriptorError: It does not follow the format, or is not the canonical rendering.
         """
         try:
-            return cls.model_validate_json(raw)
+            reference = cls.model_validate_json(raw)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DescriptorError(f"reference.json: {where}: {first['msg']}") from None
+            raise DescriptorError(f"reference.json: {fault(error)}") from None
+        if reference.render() != raw:
+            raise DescriptorError("reference.json is not in its canonical rendering; seal the package again")
+        return reference
+
+    def match(self, labels: Collection[str]) -> None:
+        """Prove that it counts the classes of a model.
+
+        Raises:
+            DescriptorError: A label is not counted, or something else is.
+        """
+        if set(self.classes) != set(labels):
+            raise DescriptorError(
+                f"reference.json counts {', '.join(self.classes)}; the labels are {', '.join(labels)}"
+            )
 
 
 def describe(
@@ -85,16 +109,35 @@ def describe(
 
 
 def histogram(values: NDArray[np.float64], edges: Sequence[float] | None = None) -> Histogram:
-    """Count values between edges; without edges, between the values' own deciles.
+    """Count values between edges; without edges, between those that suit the values.
 
     Args:
-        values: Shape (rows,).
+        values: Shape (rows,), finite; without edges at least one.
         edges: Ascending; values outside fall into the first or last bin.
     """
     if edges is None:
-        # Rounded so that the last bits of a quantile, which may differ between machines, never reach a digest.
-        deciles = np.quantile(values, np.linspace(0, 1, BINS + 1))
-        edges = np.unique(np.array([float(f"{edge:.6g}") for edge in deciles])).tolist()
+        edges = _edges(values)
     inner = np.asarray(edges[1:-1], dtype=np.float64)
     counts = np.bincount(np.searchsorted(inner, values, side="right"), minlength=len(inner) + 1)
     return Histogram(edges=tuple(float(edge) for edge in edges), counts=tuple(int(count) for count in counts))
+
+
+def _edges(values: NDArray[np.float64]) -> list[float]:
+    """Return the deciles, with a bin of its own for every value that spans a decile.
+
+    A constant, a flag, or a column that is mostly zero has few deciles that differ; between those alone, hardly any
+    change would show. A value's own bin reaches to the next larger number, so what moves off it shows on either side.
+    """
+    deciles = np.quantile(values, np.linspace(0, 1, BINS + 1))
+    distinct, times = np.unique(deciles, return_counts=True)
+    own = distinct[times > 1]
+    # Rounded so that the last bits of a quantile, which may differ between machines, never reach a digest. A value that
+    # spans a decile needs none of it: it is no interpolation but a value of the data.
+    cuts = {float(f"{cut:.{DIGITS}g}") for cut in distinct[times == 1]}
+    edges = sorted(cuts | {*own.tolist(), *np.nextafter(own, np.inf).tolist()})
+    if len(edges) == 1:  # the values lie closer together than the rounding: they share a bin of their own
+        low, high = float(values.min()), float(np.nextafter(values.max(), np.inf))
+        return [low, low, high, high]
+    # The outermost edges bound nothing, so where a bin of its own ends the row, its edge is given twice.
+    first, last = edges[0], edges[-1]
+    return [first] * (first in own) + edges + [last] * (last in np.nextafter(own, np.inf))

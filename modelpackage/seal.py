@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from modelpackage.card import render_card
 from modelpackage.descriptor import Descriptor, File, Lineage
-from modelpackage.errors import PackageError
+from modelpackage.errors import DescriptorError, PackageError, fault
 from modelpackage.format import CARD, DESCRIPTOR, FORMAT, GOLDEN, GRAPH, REFERENCE, SEAL
 from modelpackage.golden import Golden
 from modelpackage.load import Package, load, seal_text
@@ -53,31 +55,35 @@ def seal(
         The package, loaded again from where it was written.
 
     Raises:
-        PackageError: The directory exists, or the parts contradict each other.
+        PackageError: The directory exists.
+        DescriptorError: A part breaks the format, or parts contradict each other.
     """
     directory = Path(directory)
     if directory.exists():
         raise PackageError(f"{directory} exists already; a sealed package is never overwritten, choose a new place")
-    card = render_card(
-        name=name, kind=kind, labels=labels, signature=signature, metrics=metrics, lineage=lineage
-    )
+    golden.match(signature)
+    reference.match(labels)
+    card = render_card(name=name, kind=kind, labels=labels, signature=signature, metrics=metrics, lineage=lineage)
     parts = {GRAPH: graph, GOLDEN: golden.render(), REFERENCE: reference.render(), CARD: card.encode()}
-    descriptor = Descriptor(
-        format=FORMAT,
-        name=name,
-        task="classification",
-        kind=kind,
-        signature=signature,
-        labels=tuple(labels),
-        preprocessing=dict(preprocessing),
-        tolerance=tolerance,
-        metrics=dict(metrics),
-        lineage=lineage,
-        files={
-            part: File(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-            for part, content in parts.items()
-        },
-    )
+    try:
+        descriptor = Descriptor(
+            format=FORMAT,
+            name=name,
+            task="classification",
+            kind=kind,
+            signature=signature,
+            labels=tuple(labels),
+            preprocessing=dict(preprocessing),
+            tolerance=tolerance,
+            metrics=dict(metrics),
+            lineage=lineage,
+            files={
+                part: File(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+                for part, content in parts.items()
+            },
+        )
+    except ValidationError as error:
+        raise DescriptorError(f"{name!r} can't be sealed: {fault(error)}") from None
     parts[SEAL] = seal_text(descriptor.digest).encode()
     parts[DESCRIPTOR] = descriptor.render()
     _write_whole(directory, parts)

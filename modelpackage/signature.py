@@ -61,6 +61,10 @@ class Tensor(Frozen):
     def _consistent(self) -> Self:
         if self.fields is not None and self.shape != (len(self.fields),):
             raise ValueError(f"{len(self.fields)} fields do not name the columns of a row of shape {list(self.shape)}")
+        if self.fields is not None and len(set(self.fields)) != len(self.fields):
+            raise ValueError("fields must be different from each other")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is larger than maximum {self.maximum}")
         return self
 
     @property
@@ -91,10 +95,11 @@ class Tensor(Frozen):
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise SignatureError(f"input {self.name!r} holds NaN or infinite values")
-        if self.minimum is not None and array.min() < self.minimum:
-            raise SignatureError(f"input {self.name!r} holds {array.min()}, the smallest value is {self.minimum}")
-        if self.maximum is not None and array.max() > self.maximum:
-            raise SignatureError(f"input {self.name!r} holds {array.max()}, the largest value is {self.maximum}")
+        with np.errstate(over="ignore"):  # a limit beyond what the datatype holds is none
+            if self.minimum is not None and array.min() < self.minimum:
+                raise SignatureError(f"input {self.name!r} holds {array.min()}, the smallest value is {self.minimum}")
+            if self.maximum is not None and array.max() > self.maximum:
+                raise SignatureError(f"input {self.name!r} holds {array.max()}, the largest value is {self.maximum}")
 
 
 class Signature(Frozen):
@@ -102,3 +107,10 @@ class Signature(Frozen):
 
     inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for tensors in (self.inputs, self.outputs):
+            if len({tensor.name for tensor in tensors}) != len(tensors):
+                raise ValueError("two tensors have one name")
+        return self

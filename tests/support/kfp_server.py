@@ -110,9 +110,7 @@ def check(body: dict[str, Any]) -> None:
     defined = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = (body.get("runtime_config") or {}).get("parameters") or {}
     if unknown := sorted(set(given) - set(defined)):
-        raise RefusedError(
-            400, f"Invalid input error: parameters {unknown} are not required by the pipeline"
-        )
+        raise RefusedError(400, f"Invalid input error: parameters {unknown} are not required by the pipeline")
     for name, definition in defined.items():
         required = "defaultValue" not in definition and not definition.get("isOptional")
         if required and name not in given:
