@@ -164,16 +164,16 @@ def test_a_header_that_claims_terabytes_allocates_nothing():
 
 def test_members_that_share_their_bytes_are_refused():
     """Many entries of one archive may point at the same bytes, and so unpack to any size."""
-    content = npy(np.zeros(1000))
+    content = npy(np.zeros(200_000))
     local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, zlib.crc32(content), len(content), len(content), 9, 0)
     raw, central = local + b"input:000" + content, b""
-    for index in range(500):
+    for _ in range(10):
         central += struct.pack(
             "<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 33, zlib.crc32(content), len(content), len(content),
             9, 0, 0, 0, 0, 0, 0,
-        ) + b"input:%03d" % index  # fmt: skip
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 500, 500, len(central), len(raw), 0)
-    assert len(zipfile.ZipFile(io.BytesIO(raw + central + end)).infolist()) == 500
+        ) + b"input:000"  # fmt: skip
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 10, 10, len(central), len(raw), 0)
+    assert len(zipfile.ZipFile(io.BytesIO(raw + central + end)).infolist()) == 10
     assert peak(raw + central + end) < 10**6
 
 

@@ -1,6 +1,7 @@
 """Nothing but the sealed bytes loads, and a refusal says what is wrong."""
 
 import hashlib
+import json
 import os
 import re
 import runpy
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,10 +21,12 @@ from modelpackage import (
     SEAL,
     DescriptorError,
     FormatError,
+    Golden,
     Package,
     PackageChangedError,
     PackageError,
     PackageMissingError,
+    canonical_json,
     load,
 )
 from modelpackage.format import MAX_DESCRIPTOR_BYTES
@@ -46,6 +50,14 @@ def reseal(package: Path, raw: bytes) -> None:
     (package / SEAL).write_text(seal_text(hashlib.sha256(raw).hexdigest()))
 
 
+def replace(package: Path, name: str, content: bytes) -> None:
+    """Replace a file as another writer may have written it: listed with its digest, under a fitting seal."""
+    (package / name).write_bytes(content)
+    model = json.loads((package / DESCRIPTOR).read_bytes())
+    model["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    reseal(package, canonical_json(model))
+
+
 def refusal(package: Path, **expected: str) -> PackageError:
     with pytest.raises(PackageError) as caught:
         load(package, **expected)
@@ -55,6 +67,7 @@ def refusal(package: Path, **expected: str) -> PackageError:
 
 @pytest.mark.parametrize(("number", "digest"), FORMATS.items())
 def test_a_package_of_every_past_format_loads_for_ever(number: int, digest: str):
+    """The packages were written once, by ``tiny.seal(Path("tests/modelpackage/formats/1"))``, and are never written anew."""
     package = load(Path(__file__).parent / "formats" / str(number), digest=digest)
     assert package.digest == digest
     assert package.descriptor.format == number
@@ -242,6 +255,20 @@ def test_a_descriptor_over_the_limit_is_refused(copy: Path):
 def test_a_sealed_descriptor_of_any_bytes_is_refused_with_a_package_error(copy: Path, raw: bytes):
     reseal(copy, raw)
     refusal(copy)
+
+
+def test_golden_examples_of_another_signature_are_refused_when_they_are_read(copy: Path):
+    other = Golden(inputs={"image": tiny.rows()}, outputs={})
+    replace(copy, "golden.npz", other.render())
+    with pytest.raises(DescriptorError, match=r"golden\.npz holds the outputs"):
+        load(copy).golden()
+
+
+def test_a_reference_of_other_labels_is_refused_when_it_is_read(sealed: Package, copy: Path):
+    other = sealed.reference().model_copy(update={"classes": {"left": 1, "right": 2}})
+    replace(copy, "reference.json", other.render())
+    with pytest.raises(DescriptorError, match=r"reference\.json counts left, right; the labels are"):
+        load(copy).reference()
 
 
 def test_a_file_that_changes_after_loading_is_noticed_when_it_is_read(copy: Path):

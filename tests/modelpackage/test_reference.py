@@ -77,6 +77,23 @@ def test_a_constant_has_a_bin_of_its_own_and_moving_off_it_shows_on_either_side(
     assert moved.counts == (1, 2, 3)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full(100, 5.0),
+        np.repeat([0.0, 1.0], 50),
+        np.append(np.zeros(95), np.arange(1.0, 6.0)),
+        np.append(np.full(95, 9.0), np.arange(1.0, 6.0)),
+    ],
+    ids=["constant", "flag", "mostly the smallest", "mostly the largest"],
+)
+@pytest.mark.parametrize("step", [-0.25, 0.25])
+def test_values_that_move_off_a_repeated_one_show_in_either_direction(values: np.ndarray, step: float):
+    training = histogram(values)
+    moved = histogram(values + step, training.edges)
+    assert np.abs(np.subtract(moved.counts, training.counts)).max() > 40
+
+
 def test_a_flag_shows_when_its_share_moves():
     training = histogram(np.array([0.0] * 30 + [1.0] * 70))
     assert sorted(training.counts) == [0] * (len(training.counts) - 2) + [30, 70]
@@ -96,6 +113,14 @@ def test_values_closer_together_than_the_rounding_share_one_bin():
     counted = histogram(values)
     assert counted.counts == (0, 100, 0)
     assert histogram(values + 1, counted.edges).counts == (0, 0, 100)
+
+
+def test_values_far_from_zero_but_close_together_keep_their_bins():
+    assert histogram(1.7e9 + np.arange(1000.0)).counts == (100,) * 10
+
+
+def test_one_far_value_does_not_merge_the_others():
+    assert len(histogram(np.append(np.linspace(0, 1, 1000), 1e9)).counts) == 10
 
 
 def test_a_continuous_column_falls_into_ten_bins_of_equal_share():

@@ -191,6 +191,7 @@ def test_a_seal_that_fails_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         {"labels": ("left", "right")},
         {"labels": ("left", "left", "none")},
+        {"labels": ("left", "right", "up")},
         {"name": "No DNS label"},
         {"kind": "video"},
         {"tolerance": 1.0},
@@ -199,7 +200,7 @@ def test_a_seal_that_fails_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyP
         {"golden": Golden(inputs={}, outputs={})},
         {"signature": tiny.SIGNATURE.model_copy(update={"inputs": (Tensor(name="x", datatype="FP32", shape=(2, 2)),)})},
     ],
-    ids=["labels", "twins", "name", "kind", "tolerance", "NaN", "NaN inside", "golden", "signature"],
+    ids=["labels", "twins", "classes", "name", "kind", "tolerance", "NaN", "NaN inside", "golden", "signature"],
 )
 def test_parts_that_break_the_format_are_refused_and_leave_nothing(tmp_path: Path, change: dict[str, object]):
     with pytest.raises(DescriptorError):

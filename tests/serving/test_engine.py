@@ -41,10 +41,10 @@ def test_a_graph_that_gives_other_answers_than_sealed_is_refused(place):
         Engine(tiny.seal(place, golden=golden), threads=1)
 
 
-def test_golden_inputs_that_the_graph_does_not_take_are_refused(place):
-    golden = Golden(inputs={"picture": tiny.rows()}, outputs={"probabilities": tiny.answers(tiny.rows())})
+def test_a_graph_that_takes_other_inputs_than_the_signature_says_is_refused(place):
+    graph = tiny.graph().replace(b"image", b"photo")
     with pytest.raises(GoldenError, match="refuses"):
-        Engine(tiny.seal(place, golden=golden), threads=1)
+        Engine(tiny.seal(place, graph=graph), threads=1)
 
 
 def test_a_graph_changed_after_loading_is_refused(place):
