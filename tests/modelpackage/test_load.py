@@ -67,7 +67,7 @@ def refusal(package: Path, **expected: str) -> PackageError:
 
 @pytest.mark.parametrize(("number", "digest"), FORMATS.items())
 def test_a_package_of_every_past_format_loads_for_ever(number: int, digest: str):
-    """The packages were written once, by ``tiny.seal(Path("tests/modelpackage/formats/1"))``, and are never written anew."""
+    """Each was written once, by ``tiny.seal(Path("tests/modelpackage/formats/1"))``, and is never written anew."""
     package = load(Path(__file__).parent / "formats" / str(number), digest=digest)
     assert package.digest == digest
     assert package.descriptor.format == number
