@@ -138,7 +138,7 @@ def loads(reader: Callable[[Path], Any], folder: Path) -> bool:
 
 
 def mutations(raw: bytes) -> Iterator[bytes]:
-    """Every byte changed in two ways and left out, every line left out and doubled, and other words for some."""
+    """Every byte changed twice and left out; every line left out, doubled and overwritten; other words for some."""
     for i, byte in enumerate(raw):
         yield raw[:i] + bytes([byte ^ 1]) + raw[i + 1 :]
         yield raw[:i] + b"-" + raw[i + 1 :]
@@ -147,6 +147,7 @@ def mutations(raw: bytes) -> Iterator[bytes]:
     for i in range(len(lines)):
         yield b"".join(lines[:i] + lines[i + 1 :])
         yield b"".join(lines[:i] + lines[i : i + 1] + lines[i:])
+        yield b"".join(lines[:i] + lines[i + 1 : i + 2] + lines[i + 1 :])
     for value in (b"null", b"1", b"-1.0", b"1e999", b"NaN", b"1e-05", b'"x"', b"[]", b"{}", b"true", b'"\\ud800"'):
         for match in re.finditer(rb"(?<=: )[^\s,{\[]+", raw):
             yield raw[: match.start()] + value + raw[match.end() :]

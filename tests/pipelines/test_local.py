@@ -67,6 +67,16 @@ def test_the_published_model_is_champion_and_its_run_bears_the_name_of_the_runs_
     assert (passed.home / "store" / "digits" / "runs" / f"{run.data.tags['slipway.run']}.json").exists()
 
 
+def test_the_same_run_again_is_the_same_model(passed, slipway):
+    again = slipway("run", "configs/digits.yaml", "--set", "train.trees=40")
+    packages, versions = (
+        [re.search(pattern, done.out, re.MULTILINE)[1] for done in (passed, again)]
+        for pattern in (r"^package +(\S+)$", r"^mlflow +digits version (\d+)")
+    )
+    assert packages[0] == packages[1]
+    assert versions[0] == versions[1]
+
+
 def test_a_refused_run_ends_with_one_publishes_nothing_and_says_why(refused):
     assert refused.code == 1
     assert re.search(r"^refuse +refused", refused.out, re.MULTILINE)
