@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from modelpackage import PackageError
     from pipelines.errors import RunError
 
+    # A terminated command ends as an interrupted one does: what it started is ended, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code: int = options.command(options)
     except (SlipwayError, PackageError, RunError) as error:

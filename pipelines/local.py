@@ -7,10 +7,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -97,17 +99,10 @@ def run_local(
     directory.mkdir(parents=True)
     log = directory / "log.txt"
     command = [sys.executable, "-m", "pipelines.engine", str(package), str(directory / "steps")]
+    environment = {**environment, "SLIPWAY_RUN": directory.name}
     with (
         log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(  # noqa: S603 (our own module)
-            [*command, json.dumps(dict(arguments))],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            env={**os.environ, **environment, "SLIPWAY_RUN": directory.name, "PYTHONUNBUFFERED": "1"},
-        ) as engine,
+        _engine([*command, json.dumps(dict(arguments))], environment) as engine,
     ):
         steps = follow(_copied(engine, file), say)
     for report in directory.glob("steps/*/assess/report"):
@@ -126,6 +121,26 @@ def run_local(
         say(cause if outcome.code == REFUSED else f"{name} failed: {cause}")
         say(f"log       {log}")
     return outcome
+
+
+@contextmanager
+def _engine(command: list[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start the engine; whatever ends the wait for it, an interrupt too, ends it together with its steps."""
+    with subprocess.Popen(  # noqa: S603 (our own module)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    ) as engine:
+        try:
+            yield engine
+        except BaseException:
+            os.killpg(engine.pid, signal.SIGTERM)
+            raise
 
 
 def follow(lines: Iterator[str], say: Callable[[str], None]) -> list[StepRun]:

@@ -1,7 +1,12 @@
 """A run on this machine: what is said, what is kept, and how it ends."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,6 +99,30 @@ def test_a_failing_step_ends_with_two_tells_its_own_error_and_its_log_and_is_tri
     assert "prepare failed: data.source=builtin://nothing is not known; choose one of builtin://digits" in failed.out
     log = Path(re.search(r"^log +(\S+)$", failed.out, re.MULTILINE)[1])
     assert log.read_text().count("Executing task") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_with_its_steps(tmp_path, number):
+    command = [sys.executable, "-m", "pipelines", "run", "configs/digits.yaml", "--set", "train.trees=10000"]
+    environment = {**os.environ, "SLIPWAY_HOME": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert any("growing 10000 trees" in line for line in run.stdout)
+        run.send_signal(number)
+        _, told = run.communicate(timeout=20)
+    assert (run.returncode, told) == (130, "slipway: interrupted\n")
+    for _ in range(100):
+        left = [path for path in Path("/proc").glob("[0-9]*/environ") if str(tmp_path) in environment_of(path)]
+        if not left:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"still running: {left}")
+
+
+def environment_of(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 @pytest.mark.parametrize(("text", "directory"), [('{"name": "python3"}', "/runs"), ("{}", "/opt/python3/runs")])
