@@ -183,7 +183,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     home = Home()
     package = fetch(options.package, home.path / "packages")
-    command = [sys.executable, "-m", "serving", "--package", str(package.path), "--digest", package.digest]
+    # -P: a folder of the user's own that is called serving must not be taken for ours.
+    command = [sys.executable, "-P", "-m", "serving", "--package", str(package.path), "--digest", package.digest]
     command += ["--host", "127.0.0.1", "--http-port", options.http_port, "--grpc-port", options.grpc_port]
     # The predictor takes this process over: signals and the exit code are its own.
     os.execve(sys.executable, command, {**os.environ, **home.quiet()})  # noqa: S606 (our own module)

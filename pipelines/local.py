@@ -133,7 +133,8 @@ def _engine(command: list[str], environment: Mapping[str, str]) -> Iterator["sub
         stdin=subprocess.DEVNULL,
         text=True,
         errors="replace",
-        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+        # Without the safe path, folders of the user's own that are called components or serving would be imported.
+        env={**os.environ, **environment, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     ) as engine:
         try:

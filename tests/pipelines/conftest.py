@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SLIPWAY = str(Path(sys.executable).with_name("slipway"))
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,23 @@ class Command:
 
 @pytest.fixture(scope="session")
 def slipway(tmp_path_factory: pytest.TempPathFactory):
-    """Runs ``slipway ...`` in a process of its own, with one folder for all its files."""
+    """Runs ``slipway ...`` in a process of its own, with one folder for all its files.
+
+    The working directory is a user's: it has packages of the same names as ours, which must not be imported.
+    """
     home = tmp_path_factory.mktemp("home")
+    place = tmp_path_factory.mktemp("a user's project")
+    (place / "configs").symlink_to(ROOT / "configs")
+    for name in ("modelpackage", "components", "pipelines", "serving"):
+        (place / name).mkdir()
+        (place / name / "__init__.py").write_text("raise ImportError('this is the package of the user')")
     unwanted = ("SLIPWAY_STORE", "SLIPWAY_RUN", "MLFLOW_TRACKING_URI")
     own = {name: value for name, value in os.environ.items() if name not in unwanted}
 
     def run(*arguments: str, **environment: str) -> Command:
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines", *arguments],
-            cwd=ROOT,
+            [SLIPWAY, *arguments],
+            cwd=place,
             env={**own, "SLIPWAY_HOME": str(home), **environment},
             capture_output=True,
             text=True,

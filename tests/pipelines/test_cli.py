@@ -56,10 +56,13 @@ def test_help_and_mistakes_import_nothing_heavy():
 
 def test_serve_answers_a_v2_request_with_the_published_model(passed, tmp_path):
     package = next((passed.home / "store" / "digits").glob("sha256-*"))
-    command = [sys.executable, "-m", "pipelines", "serve", str(package), "--http-port", "0", "--grpc-port", "0"]
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "__init__.py").write_text("raise ImportError('this is the package of the user')")
+    program = str(Path(sys.executable).with_name("slipway"))
+    command = [program, "serve", str(package), "--http-port", "0", "--grpc-port", "0"]
     environment = {**os.environ, "SLIPWAY_HOME": str(passed.home)}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=tmp_path
     ) as server:
         try:
             event = next(line for line in map(_event, server.stdout) if line.get("event") == "ready")
