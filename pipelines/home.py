@@ -26,8 +26,8 @@ class Home:
         return {name: self._environment.get(name) or value for name, value in own.items()}
 
     def quiet(self) -> dict[str, str]:
-        """Return what keeps libraries from reporting about their use."""
-        silenced = {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        """Return what keeps libraries from reporting about their use, and gRPC from commenting our errors."""
+        silenced = {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "GRPC_VERBOSITY": "NONE"}
         return {name: self._environment.get(name) or value for name, value in silenced.items()}
 
     def new_run(self, name: str) -> Path:

@@ -53,9 +53,10 @@ async def _serve(predictor: Predictor, settings: Settings) -> None:
     rpc = build_server(plane, max_body_bytes=limit)
     try:
         grpc_port = rpc.add_insecure_port(f"{_quoted(settings.host)}:{settings.grpc_port}")
-        listener = _listen(settings.host, settings.http_port)
-    except (OSError, RuntimeError) as error:
-        raise SettingsError(f"can't listen on {settings.host}: {error}; choose another host or port") from None
+    except RuntimeError:  # gRPC's own words are for its developers
+        where = f"{settings.host} port {settings.grpc_port}"
+        raise SettingsError(f"can't listen on {where}: taken or not allowed; choose another --grpc-port") from None
+    listener = _listen(settings.host, settings.http_port)
     http = HttpServer(
         uvicorn.Config(
             build_app(plane, max_body_bytes=limit),
@@ -92,7 +93,13 @@ async def _serve(predictor: Predictor, settings: Settings) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise SettingsError(
+            f"can't listen on {host} port {port}: {reason}; choose another --host or --http-port"
+        ) from None
 
 
 def _quoted(host: str) -> str:

@@ -66,5 +66,5 @@ def test_a_taken_port_ends_the_start_in_one_line(capfd, sealed, port):
         number = str(taken.getsockname()[1])
         assert main(["--package", str(sealed.path), *free, port, number]) == 1
     errors = capfd.readouterr().err.splitlines()
-    assert errors[-1].startswith("can't listen on 127.0.0.1: ")
-    assert errors[-1].endswith("choose another host or port")
+    assert errors[-1].startswith(f"can't listen on 127.0.0.1 port {number}: ")
+    assert errors[-1].endswith(port)
