@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -56,6 +57,8 @@ def test_the_errors_are_those_that_exist():
 def test_the_examples_are_real(server):
     answer = httpx.post(f"{server.http}{INFER}", json=example("request")).json()
     shown = example("answer")
+    kept = Path(__file__).parents[1] / "modelpackage" / "formats" / "1" / "model.json"
+    assert shown["parameters"]["package"] == f"sha256:{hashlib.sha256(kept.read_bytes()).hexdigest()}"
     for fields in (answer, shown):
         # The digest follows the bytes of the package, which follow the version of numpy.
         digest = fields.pop("parameters")["package"].removeprefix("sha256:")
