@@ -3,13 +3,14 @@
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import modelpackage
 from components.errors import StoreError
 from components.store import open_store
-from modelpackage import Package, PackageMissingError
+from modelpackage import Package, PackageError, PackageMissingError
 
 ADDRESSED = re.compile(r"^sha256-([0-9a-f]{64})$")
 
@@ -36,8 +37,11 @@ def fetch(place: str, folder: Path) -> Package:
     if address.scheme != "s3":
         return modelpackage.load(unquote(address.path) if address.scheme == "file" else place, digest=digest)
     target = folder / name
-    if not (digest and target.exists()):
-        _download(place, target)
+    # A copy that is not whole is fetched again.
+    with suppress(PackageError):
+        if digest:
+            return modelpackage.load(target, digest=digest)
+    _download(place, target)
     return modelpackage.load(target, digest=digest)
 
 

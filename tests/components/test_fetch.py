@@ -31,6 +31,13 @@ def test_a_package_from_the_object_store_is_downloaded_and_verified(sealed, tmp_
     assert fetch(uri, tmp_path / "packages").path == fetched.path
 
 
+def test_a_damaged_copy_of_an_earlier_fetch_is_fetched_again(sealed, tmp_path, bucket):
+    uri = upload(open_store(bucket), sealed)
+    copy = fetch(uri, tmp_path).path
+    (copy / "card.md").write_text("another card")
+    assert fetch(uri, tmp_path).read("card.md") == sealed.read("card.md")
+
+
 def test_neighbours_in_the_store_do_not_get_in(sealed, tmp_path, bucket):
     store = open_store(bucket)
     uri = upload(store, sealed)
