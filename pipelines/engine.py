@@ -7,6 +7,7 @@ reads it.
 import fcntl
 import json
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -38,6 +39,8 @@ def main(package: Path, root: Path, arguments: dict[str, object]) -> int:
         raise_on_error=True,
         enable_caching=False,
     )
+    # kfp.local writes the interpreter into a shell script as it is, so a path with a space would fall apart.
+    sys.executable = shlex.quote(sys.executable)
     # Resources, images and accelerators are the cluster's; that they mean nothing here is no news.
     warnings.simplefilter("ignore")
     try:

@@ -164,7 +164,7 @@ def follow(lines: Iterator[str], say: Callable[[str], None]) -> list[StepRun]:
             step.end(succeeded=match[2] == "SUCCESS")
             state = "refused" if step.name == "refuse" else step.state
             say(f"{step.name:<9} {state:<8} {step.seconds:6.1f} s")
-        elif steps:
+        elif steps and steps[-1].state == "running":
             steps[-1].log.append(line)
             if match := SAID.match(line):
                 _told(steps[-1], match[1], say)

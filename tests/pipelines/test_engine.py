@@ -1,5 +1,6 @@
 """The engine runs the compiled file as it is, but for retries, and MLflow's tables are made once."""
 
+import os
 import subprocess
 import sys
 
@@ -27,3 +28,21 @@ def test_several_first_runs_at_once_make_one_good_database(tmp_path):
     processes = [subprocess.Popen(command) for _ in range(4)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
     assert MlflowClient(tracking_uri=uri).search_experiments()
+
+
+def test_a_path_with_a_space_does_not_fall_apart(tmp_path):
+    place = tmp_path / "a place with spaces"
+    (place / "bin").mkdir(parents=True)
+    interpreter = place / "bin" / "python"
+    interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    interpreter.chmod(0o755)
+    program = (
+        f"import sys; sys.executable = {str(interpreter)!r}; from pathlib import Path; from pipelines.engine import main; "
+        f"sys.exit(main(Path({str(COMPILED)!r}), Path({str(place / 'steps')!r}), {{'config': {{}}}}))"
+    )
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "SLIPWAY_STORE": place.as_uri()}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    # The step itself ran: it is the one that finds the configuration empty.
+    assert "[slipway] error: name is missing" in done.stdout

@@ -28,6 +28,7 @@ LOG = """\
 05:35:58.9 - INFO - Executing task \x1b[96m'train'\x1b[0m
     [slipway] error: the loss is not a number
 05:36:00.9 - ERROR - Task \x1b[96m'train'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+Pipeline 'training' finished with status FAILURE. Inner task failed: 'train'.
 """
 
 
@@ -38,6 +39,7 @@ def test_a_log_becomes_one_line_per_step_with_what_the_step_says():
         ("prepare", "done", 211),
         ("train", "failed", 0),
     ]
+    assert steps[-1].log == ["    [slipway] error: the loss is not a number"]
     assert [re.sub(r"\d+\.\d s", "N s", line) for line in said] == [
         "  prepare: data sha256:13f6: 1439 train",
         "prepare   done        N s",
