@@ -30,12 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code: int = options.command(options)
+        sys.stdout.flush()
     except (SlipwayError, PackageError, RunError) as error:
         print(f"slipway: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("slipway: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; nothing may be written to it any more, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return code
 
 

@@ -43,6 +43,14 @@ def test_verify_names_the_changed_file_with_both_digests(slipway, sealed, tmp_pa
     assert hashlib.sha256((damaged / "model.onnx").read_bytes()).hexdigest() in done.err
 
 
+def test_a_reader_that_has_enough_is_no_error_worth_a_traceback(sealed):
+    command = [sys.executable, "-m", "pipelines", "verify", str(sealed.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as verify:
+        verify.stdout.close()
+        assert verify.stderr.read() == ""
+    assert verify.returncode == 141
+
+
 def test_help_and_mistakes_import_nothing_heavy():
     heavy = "kfp torch sklearn mlflow kserve matplotlib onnxruntime"
     program = (

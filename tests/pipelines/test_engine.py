@@ -37,7 +37,8 @@ def test_a_path_with_a_space_does_not_fall_apart(tmp_path):
     interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     interpreter.chmod(0o755)
     program = (
-        f"import sys; sys.executable = {str(interpreter)!r}; from pathlib import Path; from pipelines.engine import main; "
+        f"import sys; sys.executable = {str(interpreter)!r}; from pathlib import Path; "
+        "from pipelines.engine import main; "
         f"sys.exit(main(Path({str(COMPILED)!r}), Path({str(place / 'steps')!r}), {{'config': {{}}}}))"
     )
     environment = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "SLIPWAY_STORE": place.as_uri()}
