@@ -93,6 +93,13 @@ Train = Annotated[Forest | Cnn, Field(discriminator="model")]
 MODELS = tuple(model.model_fields["model"].default for model in get_args(get_args(Train)[0]))
 
 
+#: Rules that a pattern would tell in its own language.
+RULES = {
+    "name": "use lower-case letters, digits and dashes, at most 63, like my-digits",
+    "data.source": "the only source so far is builtin://digits",
+}
+
+
 class Gate(Section):
     """What a model must reach on test rows to be published.
 
@@ -162,7 +169,9 @@ def read_config(path: Path, overrides: Iterable[str] = ()) -> Config:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}; configs/ holds the ones that come along") from None
+        raise ConfigError(f"can't read {path}: {error.strerror}; name a file like configs/digits.yaml") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text; name a file like configs/digits.yaml") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -199,8 +208,13 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1])
         close = difflib.get_close_matches(where[-1], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        others = [model for model, section in _models().items() if where[-1] in section.model_fields]
+        if where[0] == "train" and others:
+            return f"{name} is a setting of train.model={' and '.join(others)}, not of this model"
+        hint = f"did you mean {'.'.join([*where[:-1], close[0]])}?" if close else f"known here: {', '.join(known)}"
         return f"{name} is not a setting; {hint}"
+    if first["type"] == "string_pattern_mismatch" and name in RULES:
+        return f"{name}={first['input']!r}: {RULES[name]}"
     if first["type"] == "missing":
         return f"{name} is missing"
     if first["type"] == "union_tag_invalid":
@@ -208,9 +222,12 @@ def _explain(error: ValidationError) -> str:
     return f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
 
 
+def _models() -> dict[str, type[Forest] | type[Cnn]]:
+    return dict(zip(MODELS, get_args(get_args(Train)[0]), strict=True))
+
+
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    models = dict(zip(MODELS, get_args(get_args(Train)[0]), strict=True))
     section: Any = Config
     for part in location:
-        section = models[part] if part in models else section.model_fields[part].annotation
+        section = _models()[str(part)] if part in MODELS else section.model_fields[part].annotation
     return sorted(section.model_fields) if hasattr(section, "model_fields") else []

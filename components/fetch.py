@@ -1,6 +1,5 @@
 """A package from wherever it is: a folder, ``file://`` or ``s3://`` in; a verified local package out."""
 
-import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -12,7 +11,7 @@ from components.errors import StoreError
 from components.store import open_store
 from modelpackage import Package, PackageError, PackageMissingError
 
-ADDRESSED = re.compile(r"^sha256-([0-9a-f]{64})$")
+ADDRESSED = "sha256-"
 
 
 def fetch(place: str, folder: Path) -> Package:
@@ -30,10 +29,13 @@ def fetch(place: str, folder: Path) -> Package:
     """
     address = urlsplit(place)
     name = Path(unquote(address.path)).name
-    match = ADDRESSED.match(name)
-    digest = match[1] if match else None
+    digest = name.removeprefix(ADDRESSED) if name.startswith(ADDRESSED) else None
     if address.scheme not in ("", "file", "s3"):
         raise StoreError(f"{place} is no place for a package; use a path, file:///path or s3://bucket/name/sha256-...")
+    if address.scheme == "file" and address.netloc not in ("", "localhost"):
+        raise StoreError(
+            f"{place} names the host {address.netloc}; a path on this machine has three slashes, file:///path"
+        )
     if address.scheme != "s3":
         return modelpackage.load(unquote(address.path) if address.scheme == "file" else place, digest=digest)
     target = folder / name

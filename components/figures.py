@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from components.dataset import Splits
@@ -18,6 +19,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e6e8eb",
     "svg.fonttype": "none",  # text stays text: selectable, small, in the reader's own font
     "svg.hashsalt": "slipway",
@@ -110,6 +112,7 @@ def _learning_curve(history: Sequence[dict[str, float]]) -> Figure:
     best = min(history, key=lambda entry: entry["loss"])
     axes.scatter([best["epoch"]], [best["loss"]], color=ORANGE, zorder=3, label=f"kept: epoch {best['epoch']:.0f}")
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.legend(frameon=False)

@@ -13,6 +13,7 @@ import modelpackage
 from components.config import Config
 from components.console import say
 from components.destination import Destination
+from components.errors import StoreError
 from components.evaluate import Evaluation
 from components.store import Store, open_store
 from components.tracking import Recorded, Tracking
@@ -78,14 +79,22 @@ def publish(
 def upload(store: Store, package: Package) -> str:
     """Write a package under its digest: data first, the descriptor last and only if nobody else did.
 
+    What is there already is written again: under a digest there is only one content, so a damaged copy is repaired.
+
     Returns:
         The URI of its folder.
+
+    Raises:
+        StoreError: The folder holds something that is not part of the package.
     """
     folder = f"{package.descriptor.name}/sha256-{package.digest}/"
-    if not store.exists(folder + DESCRIPTOR):
-        for name in (*PARTS, SEAL):
-            store.put(folder + name, package.path / name)
-        store.create(folder + DESCRIPTOR, package.path / DESCRIPTOR)
+    strangers = set(store.keys(folder)) - {folder + name for name in (*PARTS, SEAL, DESCRIPTOR)}
+    if strangers:
+        raise StoreError(f"{store.uri} holds {min(strangers)}, which is no part of the package; remove it")
+    for name in (*PARTS, SEAL):
+        store.put(folder + name, package.path / name)
+    if not store.create(folder + DESCRIPTOR, package.path / DESCRIPTOR):
+        store.put(folder + DESCRIPTOR, package.path / DESCRIPTOR)
     return f"{store.uri}/{folder}"
 
 

@@ -180,7 +180,7 @@ class Tracking:
         try:
             return action()
         except MlflowException as error:
-            first = str(error).strip().splitlines()[0][:300]
+            first = str(error).strip().splitlines()[0].split(": HTTPConnection")[0].partition(" with exception")[0]
             raise TrackingError(
                 f"MLflow at {self.uri}: {first}; check MLFLOW_TRACKING_URI and that the server runs"
             ) from None

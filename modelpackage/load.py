@@ -77,6 +77,9 @@ def load(path: Path | str, *, digest: str | None = None) -> Package:
     """
     path = Path(path)
     descriptor_path = path / DESCRIPTOR
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise PackageMissingError(f"{path} {what}; give the folder of a model package")
     if not descriptor_path.is_file():
         raise PackageMissingError(
             f"{path} holds no finished model package: there is no {DESCRIPTOR}, which is written last"

@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -37,10 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("slipway: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # before OSError, of which it is a kind
         # Whoever read the output has enough of it; nothing may be written to it any more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        print(f"slipway: {error}", file=sys.stderr)
+        return 2
+    except Exception:  # noqa: BLE001 (the process ends here, and Python's own exit code 1 means refused)
+        traceback.print_exc()
+        return 2
     return code
 
 
@@ -121,9 +129,10 @@ def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str
         print(
             f"mlflow    {config.name} version {outcome.published['version']} (champion), run {outcome.published['run']}"
         )
-        seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {tracking}"
+        seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(tracking)}"
         print(f"          see it: {seen}")
-    print({0: "passed", 1: "refused by the gate", 2: "error"}[outcome.code])
+        print(f"next      slipway serve {shlex.quote(outcome.published['uri'])}")
+        print("passed")
 
 
 def _submit(options: argparse.Namespace) -> int:

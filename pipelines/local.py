@@ -99,12 +99,16 @@ def run_local(
     directory.mkdir(parents=True)
     log = directory / "log.txt"
     command = [sys.executable, "-m", "pipelines.engine", str(package), str(directory / "steps")]
-    environment = {**environment, "SLIPWAY_RUN": directory.name}
+    # kfp.local leaves each step's source in a temporary folder; here it goes with the run's own.
+    scratch = directory / "tmp"
+    scratch.mkdir()
+    environment = {**environment, "SLIPWAY_RUN": directory.name, "TMPDIR": str(scratch)}
     with (
         log.open("w", encoding="utf-8") as file,
         _engine([*command, json.dumps(dict(arguments))], environment) as engine,
     ):
         steps = follow(_copied(engine, file), say)
+    shutil.rmtree(scratch)
     for report in directory.glob("steps/*/assess/report"):
         shutil.copyfile(report, directory / "report.html")
     outcome = Outcome(

@@ -68,6 +68,8 @@ def submit(
     Raises:
         RunError: The server can't be reached or refuses the run.
     """
+    if not endpoint.startswith(("http://", "https://")):
+        raise RunError(f"--endpoint {endpoint} must start with http:// or https://")
     server = Server(endpoint.rstrip("/"), token)
     server.greet()
     with _explained(server.endpoint), warnings.catch_warnings():
@@ -107,10 +109,8 @@ class Server:
         """
         try:
             answer = self._get("apis/v2beta1/healthz")
-        except requests.RequestException as error:
-            raise RunError(
-                f"can't reach {self.endpoint}: {type(error).__name__}; check --endpoint, and the port-forward to it"
-            ) from None
+        except requests.RequestException:
+            raise RunError(f"can't reach {self.endpoint}; check --endpoint, and the port-forward to it") from None
         if not answer.ok:
             raise RunError(
                 f"{self.endpoint} answers {answer.status_code}, unlike Kubeflow Pipelines; check --endpoint and token"

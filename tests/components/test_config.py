@@ -54,17 +54,21 @@ def test_settings_of_the_model_that_was_replaced_do_not_get_in_the_way(tmp_path:
     ("changes", "told"),
     [
         ({"gait": 1}, "gait is not a setting; did you mean gate?"),
-        ({"train": {"model": "forest", "tree": 3}}, "train.tree is not a setting; did you mean trees?"),
-        ({"train": {"model": "cnn", "epoch": 3}}, "train.epoch is not a setting; did you mean epochs?"),
+        ({"train": {"model": "forest", "tree": 3}}, "train.tree is not a setting; did you mean train.trees?"),
+        ({"train": {"model": "cnn", "epoch": 3}}, "train.epoch is not a setting; did you mean train.epochs?"),
+        (
+            {"train": {"model": "forest", "epochs": 3}},
+            "train.epochs is a setting of train.model=cnn, not of this model",
+        ),
         ({"train": {"model": "svm"}}, "train.model=svm is not a model; choose one of forest, cnn"),
         ({"train": {"model": "forest", "trees": 0}}, "train.trees=0: Input should be greater than or equal to 1"),
         ({"train": {"model": "forest", "trees": 2.5}}, "train.trees=2.5: Input should be a valid integer"),
         ({"gate": {"minimum": 1.5}}, "gate.minimum=1.5: Input should be less than or equal to 1"),
         ({"gate": {"minimum": float("nan")}}, "gate.minimum=nan: Input should be a finite number"),
         ({"gate": {}}, "gate.minimum is missing"),
-        ({"name": "Not A Name"}, "name='Not A Name': String should match pattern"),
+        ({"name": "Not A Name"}, "name='Not A Name': use lower-case letters, digits and dashes"),
         ({"split": {"validation": 0.5, "test": 0.45}}, "leaves under a tenth for training"),
-        ({"data": {"source": "nowhere"}}, "data.source='nowhere': String should match pattern"),
+        ({"data": {"source": "nowhere"}}, "data.source='nowhere': the only source so far is builtin://digits"),
         ({"seed": -1}, "seed=-1: Input should be greater than or equal to 0"),
     ],
 )
@@ -98,3 +102,9 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, content, told)
         path.write_text(content)
     with pytest.raises(ConfigError, match=told):
         read_config(path)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ConfigError, match="is not text; name a file like"):
+        read_config(tmp_path / "run.yaml")

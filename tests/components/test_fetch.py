@@ -5,6 +5,7 @@ import shutil
 import pytest
 import tiny
 
+from components.errors import StoreError
 from components.fetch import fetch
 from components.publish import upload
 from components.store import open_store
@@ -16,8 +17,14 @@ def test_a_path_and_a_file_uri_are_the_package_itself(sealed, tmp_path):
         assert fetch(place, tmp_path).path == sealed.path
 
 
-def test_a_folder_named_by_another_digest_is_refused(sealed, tmp_path):
-    place = tmp_path / f"sha256-{'0' * 64}"
+def test_a_file_uri_with_a_host_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="has three slashes"):
+        fetch("file://store/digits", tmp_path)
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "0000"])
+def test_a_folder_named_by_another_digest_is_refused(sealed, tmp_path, digest):
+    place = tmp_path / f"sha256-{digest}"
     shutil.copytree(sealed.path, place)
     with pytest.raises(PackageChangedError, match="model.json"):
         fetch(str(place), tmp_path)

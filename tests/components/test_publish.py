@@ -61,6 +61,26 @@ def test_publishing_twice_changes_nothing(forest_run, packaged, destination, tra
     assert [version.source for version in versions].count(one.uri) == 1
 
 
+@pytest.mark.parametrize("name", [*modelpackage.PARTS, modelpackage.SEAL, modelpackage.DESCRIPTOR])
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_copy_in_the_store_is_repaired(sealed, tmp_path, name, damage):
+    store = FolderStore(tmp_path)
+    folder = Path(upload(store, sealed).removeprefix("file://"))
+    (folder / name).unlink() if damage == "gone" else (folder / name).write_bytes(b"x")
+    with pytest.raises(modelpackage.PackageError):
+        modelpackage.load(folder)
+    upload(store, sealed)
+    assert modelpackage.load(folder).digest == sealed.digest
+
+
+def test_what_is_no_part_of_a_package_stops_its_publication(sealed, tmp_path):
+    store = FolderStore(tmp_path)
+    folder = Path(upload(store, sealed).removeprefix("file://"))
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"notes.txt, which is no part of the package; remove it"):
+        upload(store, sealed)
+
+
 class Failing(FolderStore):
     """A real store that fails at the n-th write."""
 

@@ -17,9 +17,9 @@ import pytest
     ("arguments", "told"),
     [
         (("run", "nowhere.yaml"), "can't read nowhere.yaml"),
-        (("run", "configs/digits.yaml", "--set", "train.tree=3"), "did you mean trees?"),
-        (("verify", "nowhere"), "nowhere holds no finished model package"),
-        (("serve", "nowhere"), "nowhere holds no finished model package"),
+        (("run", "configs/digits.yaml", "--set", "train.tree=3"), "did you mean train.trees?"),
+        (("verify", "nowhere"), "nowhere does not exist; give the folder of a model package"),
+        (("serve", "configs/digits.yaml"), "configs/digits.yaml is a file; give the folder"),
         (("verify", "s3://models/digits/"), "AWS_ENDPOINT_URL is not set"),
         (("verify", "gs://models/digits/"), "gs://models/digits/ is no place for a package; use a path"),
     ],
@@ -29,6 +29,13 @@ def test_a_mistake_is_one_line_and_exit_code_two(slipway, arguments, told):
     assert done.code == 2
     assert told in done.err
     assert done.err.startswith("slipway: ") and done.err.count("\n") == 1
+
+
+def test_what_the_system_refuses_is_one_line_and_never_looks_like_a_refusal_by_the_gate(slipway, tmp_path):
+    (tmp_path / "file").touch()
+    done = slipway("run", "configs/digits.yaml", SLIPWAY_HOME=str(tmp_path / "file"))
+    assert done.code == 2
+    assert done.err.startswith("slipway: [Errno") and done.err.count("\n") == 1
 
 
 def test_verify_names_the_changed_file_with_both_digests(slipway, sealed, tmp_path):

@@ -139,7 +139,7 @@ def test_what_the_server_refuses_is_told_in_its_words(arguments, told):
 
 
 def test_an_endpoint_where_nothing_listens_is_named():
-    with pytest.raises(RunError, match="can't reach http://127.0.0.1:9: ConnectionError; check --endpoint"):
+    with pytest.raises(RunError, match="can't reach http://127.0.0.1:9; check --endpoint"):
         submit(COMPILED, {}, endpoint="http://127.0.0.1:9/", experiment="e", run_name=None, namespace="kubeflow",
                token=None, cache=True, timeout_seconds=1, say=print)  # fmt: skip
 
