@@ -108,11 +108,12 @@ def _run(options: argparse.Namespace) -> int:
     from components.config import read_config
     from components.models import require
     from pipelines.home import Home
-    from pipelines.local import run_local
+    from pipelines.local import refuse_unusable, run_local
 
     config = read_config(options.config, options.set)
     require(config.train.model)
     home = Home()
+    refuse_unusable(config.plain(), home.path)
     directory, destinations = home.new_run(config.name), home.destinations()
     print(f"run       {directory}", flush=True)
     outcome = run_local(COMPILED, {"config": config.plain()}, directory, destinations | home.quiet(), _say)

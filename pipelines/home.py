@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 
@@ -31,8 +32,15 @@ class Home:
         return {name: self._environment.get(name) or value for name, value in silenced.items()}
 
     def new_run(self, name: str) -> Path:
-        """Return a directory for a run that does not exist yet; its name sorts by time."""
+        """Make a directory for a run, its own even if another run starts in the same second; its name sorts by time."""
         stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name}"
-        runs = self.path / "runs"
-        names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-        return next(runs / name for name in names if not (runs / name).exists())
+        for number in count(1):
+            directory = self.path / "runs" / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                directory.mkdir(parents=True)
+            except FileExistsError:
+                if not directory.is_dir():  # a file stands where the folders should be
+                    raise
+            else:
+                return directory
+        raise AssertionError("numbers do not end")

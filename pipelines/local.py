@@ -87,16 +87,11 @@ def run_local(
     Args:
         package: The compiled file.
         arguments: Pipeline parameters.
-        directory: Created: ``log.txt``, ``run.json``, and the artifacts of every step under ``steps/``.
+        directory: Empty; gets ``log.txt``, ``run.json``, and the artifacts of every step under ``steps/``.
         environment: For the steps: where store and MLflow are.
         say: Called with each line for the user.
-
-    Raises:
-        RunError: Something in the arguments or paths would be changed silently by local mode.
     """
     directory = directory.absolute()
-    refuse_rewritten(json.dumps(dict(arguments)), directory)
-    directory.mkdir(parents=True)
     log = directory / "log.txt"
     command = [sys.executable, "-m", "pipelines.engine", str(package), str(directory / "steps")]
     # kfp.local leaves each step's source in a temporary folder; here it goes with the run's own.
@@ -182,20 +177,28 @@ def _told(step: StepRun, text: str, say: Callable[[str], None]) -> None:
         say(f"  {step.name}: {text}")
 
 
-def refuse_rewritten(text: str, directory: Path) -> None:
-    """Refuse what kfp's local mode would change without a word: it puts its interpreter for the text ``python3``.
+def refuse_unusable(config: Mapping[str, Any], home: Path) -> None:
+    """Refuse what would go wrong in a library's silence.
+
+    kfp's local mode puts its interpreter for the text ``python3`` wherever it occurs, and the path of an sqlite file
+    inside MLflow's address can't have characters that mean something in an address.
 
     Args:
-        text: Arguments of the pipeline.
-        directory: The run's directory.
+        config: Content of the configuration.
+        home: Slipway's folder.
 
     Raises:
-        RunError: The text occurs.
+        RunError: The text or a character occurs.
     """
-    for where, value in (("the configuration", text), ("the run directory", str(directory))):
+    for where, value in (("the configuration", json.dumps(config)), ("the folder of the run", str(home))):
         if "python3" in value:
             raise RunError(
-                f"{where} contains the text 'python3', which kfp's local mode replaces by a path; choose another name"
+                f"{where} contains 'python3', which kfp's local mode replaces by a path; choose another name"
+            )
+    for character in "%?#":
+        if character in str(home):
+            raise RunError(
+                f"{home} contains {character!r}, which MLflow can't have there; set SLIPWAY_HOME to another folder"
             )
 
 

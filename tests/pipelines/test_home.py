@@ -1,5 +1,6 @@
 """Slipway's folder, and what the environment says instead."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.home import Home
@@ -15,9 +16,10 @@ def test_everything_lies_in_one_folder_unless_the_environment_says_otherwise(tmp
     assert Home(elsewhere).destinations() == elsewhere
 
 
-def test_two_runs_in_one_second_have_two_folders(tmp_path: Path, monkeypatch):
+def test_runs_that_start_at_once_have_folders_of_their_own(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("time.strftime", lambda _: "20260101-000000")
     home = Home({"SLIPWAY_HOME": str(tmp_path)})
-    first = home.new_run("digits")
-    first.mkdir(parents=True)
-    assert home.new_run("digits").name == "20260101-000000-digits-2"
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(home.new_run, ["digits"] * 24))
+    assert len({path.name for path in made}) == 24
+    assert all(path.is_dir() for path in made)

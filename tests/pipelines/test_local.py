@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 import modelpackage
 from pipelines.errors import RunError
-from pipelines.local import follow, refuse_rewritten
+from pipelines.local import follow, refuse_unusable
 
 LOG = """\
 05:35:55.9 - INFO - Running pipeline: \x1b[95m'training'\x1b[0m
@@ -127,7 +127,16 @@ def environment_of(path: Path) -> str:
         return ""
 
 
-@pytest.mark.parametrize(("text", "directory"), [('{"name": "python3"}', "/runs"), ("{}", "/opt/python3/runs")])
-def test_what_local_mode_would_rewrite_is_refused(text, directory):
-    with pytest.raises(RunError, match="contains the text 'python3'"):
-        refuse_rewritten(text, Path(directory))
+@pytest.mark.parametrize(
+    ("config", "home", "told"),
+    [
+        ({"name": "python3"}, "/runs", "the configuration contains 'python3'"),
+        ({}, "/opt/python3/runs", "the folder of the run contains 'python3'"),
+        ({}, "/a%20b", "contains '%'"),
+        ({}, "/a#b", "contains '#'"),
+        ({}, "/a?b", r"contains '\?'"),
+    ],
+)
+def test_what_would_go_wrong_in_silence_is_refused_before_anything_is_made(config, home, told):
+    with pytest.raises(RunError, match=told):
+        refuse_unusable(config, Path(home))
