@@ -3,6 +3,7 @@
 import re
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+TRACEBACK = "Traceback (most recent call last)"
 TOLD = re.compile(r"\[slipway\] error: (.+)")
 
 
@@ -17,14 +18,18 @@ def error_of(log: str) -> str:
         log: What the step printed; indentation and colours of a runner do no harm.
 
     Returns:
-        The error that the step told, else the last line of its last traceback, else the last line.
+        The error that the step told, else the exception of its last traceback, else the last line.
     """
-    lines = [ANSI.sub("", line).strip() for line in log.splitlines()]
+    lines = [line for line in (ANSI.sub("", line).rstrip() for line in log.splitlines()) if line]
     for line in reversed(lines):
         if told := TOLD.search(line):
             return told[1]
-    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    rest = lines[starts[-1] :] if starts else lines
-    errors = [line for line in rest if re.match(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
-    shown = errors[-1:] if starts and errors else [line for line in rest if line][-1:]
-    return shown[0] if shown else "it printed nothing"
+    starts = [index for index, line in enumerate(lines) if line.lstrip().startswith(TRACEBACK)]
+    rest = lines[starts[-1] :] if starts else []
+    # Only the frames stand deeper than the traceback's first line; whatever a runner prints comes after the exception.
+    raised = (line for line in rest[1:] if _indent(line) <= _indent(rest[0]))
+    return next(raised, lines[-1] if lines else "it printed nothing").strip()
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

@@ -26,13 +26,16 @@ with warnings.catch_warnings():
     from kfp.client import Client
 
 POLL_SECONDS = 3.0
-#: How often in a row the server may be out of reach while a run goes on, with growing pauses: about four minutes.
+#: How often in a row the server may be out of reach while a run goes on, with growing pauses: four minutes or more.
 MOST_LOSSES = 12
 LONGEST_PAUSE_SECONDS = 30.0
 REQUEST_SECONDS = 15.0
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 #: A task's detail names a pod without what its template adds to the name; with retries it adds more.
 POD_INFIXES = ("", "system-container-impl-", "retry-system-container-impl-")
+#: The log route answers 200 before it looks for the pod; for one that is not there the body is this error.
+NO_LOG = '{"error_message":'
+TOO_MANY_REQUESTS = 429
 
 
 def submit(
@@ -84,14 +87,14 @@ def submit(
             # None leaves each step's own choice; True would cache what must not be cached.
             enable_caching=None if cache else False,
         )
-    say(f"run       {server.endpoint}/#/runs/details/{created.run_id}")
-    run = _follow(client, created.run_id, step_names(package), timeout_seconds, say)
+    say(f"run       {server.page(created.run_id)}")
+    run = _follow(server, created.run_id, step_names(package), timeout_seconds, say)
     return _conclude(server, run, step_names(package), say)
 
 
 @dataclass(frozen=True)
 class Server:
-    """The two things that are asked of a server beside the stock client.
+    """What is asked of a server beside the stock client, which would wait for an answer without end.
 
     Attributes:
         endpoint: Its URL, without a slash at the end.
@@ -111,10 +114,35 @@ class Server:
             answer = self._get("apis/v2beta1/healthz")
         except requests.RequestException:
             raise RunError(f"can't reach {self.endpoint}; check --endpoint, and the port-forward to it") from None
-        if not answer.ok:
+        kind = answer.headers.get("content-type", "nothing")
+        # A login page is a good answer, too, but of something else.
+        if not answer.ok or not kind.startswith("application/json"):
             raise RunError(
-                f"{self.endpoint} answers {answer.status_code}, unlike Kubeflow Pipelines; check --endpoint and token"
+                f"{self.endpoint} answers {answer.status_code} ({kind}), unlike Kubeflow Pipelines; "
+                "check --endpoint and token"
             )
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """Return the run, or none while the server is out of reach; a server that is starting again answers 5xx.
+
+        Raises:
+            RunError: The server does not show this run.
+        """
+        try:
+            answer = self._get(f"apis/v2beta1/runs/{run_id}")
+            run: dict[str, Any] | None = answer.json() if answer.ok else None
+        except requests.RequestException:
+            return None
+        if 400 <= answer.status_code < 500 and answer.status_code != TOO_MANY_REQUESTS:  # noqa: PLR2004 (client errors)
+            raise RunError(
+                f"{self.endpoint} no longer shows the run {run_id}: {answer.status_code} {answer.reason}; look at "
+                f"{self.page(run_id)}, and check the token"
+            )
+        return run
+
+    def page(self, run_id: str) -> str:
+        """Return where a run can be looked at."""
+        return f"{self.endpoint}/#/runs/details/{run_id}"
 
     def log(self, run_id: str, pods: Iterator[str]) -> str | None:
         """Return the first log that tells an error, else the first log, else none."""
@@ -124,8 +152,9 @@ class Server:
                 answer = self._get(f"apis/v1alpha1/runs/{run_id}/nodes/{pod}/log")
             except requests.RequestException:
                 continue
-            if answer.ok and answer.text.strip():
-                logs.append(answer.text)
+            text = answer.content.decode("utf-8", "replace")
+            if answer.ok and text.strip() and not text.startswith(NO_LOG):
+                logs.append(text)
         telling = (log for log in logs if "[slipway] error:" in log or "Traceback (most recent call last)" in log)
         return next(telling, next(iter(logs), None))
 
@@ -158,46 +187,36 @@ def step_names(package: Path) -> set[str]:
     return {task["taskInfo"]["name"] for task in tasks if "executorLabel" in components[task["componentRef"]["name"]]}
 
 
-def _follow(client: Client, run_id: str, names: set[str], timeout_seconds: float, say: Callable[[str], None]) -> Any:
+def _follow(
+    server: Server, run_id: str, names: set[str], timeout_seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Poll until the run ends; say when a step changes its state."""
     start = time.monotonic()
     known: dict[str, tuple[str, float]] = {}
     losses = 0
     while True:
-        run = _poll(client, run_id)
-        if run is None:
-            losses += 1
-            if losses > MOST_LOSSES:
-                raise RunError(f"lost the server; the run {run_id} goes on there without being watched")
-            time.sleep(min(POLL_SECONDS * losses, LONGEST_PAUSE_SECONDS))
-            continue
-        losses = 0
-        for name, state in _steps(run, names):
-            _tell(name, state, known, say)
-        if run.state in ENDED:
+        run = server.run(run_id)
+        losses = 0 if run else losses + 1
+        if losses > MOST_LOSSES:
+            raise RunError(f"lost {server.endpoint}; the run goes on there unwatched, look at {server.page(run_id)}")
+        for task in _tasks(run or {}, names):
+            _tell(task["display_name"], task.get("state", "PENDING"), known, say)
+        if run and run.get("state") in ENDED:
             return run
         if time.monotonic() - start > timeout_seconds:
+            state = run.get("state") if run else "out of reach"
             raise RunError(
-                f"the run {run_id} is {run.state} after {timeout_seconds:g} s and goes on; --timeout waits longer"
+                f"the run {run_id} is {state} after {timeout_seconds:g} s and goes on; --timeout waits longer"
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(POLL_SECONDS * max(losses, 1), LONGEST_PAUSE_SECONDS))
 
 
-def _poll(client: Client, run_id: str) -> Any:
-    """Return the run, or none while the server is out of reach; a server that is starting again answers 5xx."""
-    try:
-        return client.get_run(run_id)
-    except HTTPError:
-        return None
-    except ApiException as error:
-        if error.status is not None and 400 <= error.status < 500:  # noqa: PLR2004 (HTTP's range of client errors)
-            raise RunError(f"the server no longer shows the run {run_id}: {error.status} {error.reason}") from None
-        return None
+def _details(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return (run.get("run_details") or {}).get("task_details") or []
 
 
-def _steps(run: Any, names: set[str]) -> list[tuple[str, str]]:
-    details = (run.run_details and run.run_details.task_details) or []
-    return [(task.display_name, task.state) for task in details if task.display_name in names and task.state]
+def _tasks(run: Mapping[str, Any], names: set[str]) -> list[dict[str, Any]]:
+    return [task for task in _details(run) if task.get("display_name") in names]
 
 
 def _tell(name: str, state: str, known: dict[str, tuple[str, float]], say: Callable[[str], None]) -> None:
@@ -210,31 +229,32 @@ def _tell(name: str, state: str, known: dict[str, tuple[str, float]], say: Calla
         say(f"{name:<9} {state.lower():<9} {time.monotonic() - since:6.1f} s")
 
 
-def _conclude(server: Server, run: Any, names: set[str], say: Callable[[str], None]) -> int:
-    if run.state == "SUCCEEDED":
+def _conclude(server: Server, run: Mapping[str, Any], names: set[str], say: Callable[[str], None]) -> int:
+    if run["state"] == "SUCCEEDED":
         say("passed")
         return PASSED
-    details = (run.run_details and run.run_details.task_details) or []
-    failed = [task for task in details if task.state == "FAILED" and task.display_name in names]
+    failed = [task for task in _tasks(run, names) if task.get("state") == "FAILED"]
     if not failed:
-        say(f"the run is {run.state}; no step says why, look at {server.endpoint}/#/runs/details/{run.run_id}")
+        say(f"the run is {run['state']}; no step says why, look at {server.page(run['run_id'])}")
         return ERROR
     task = failed[-1]
-    log = server.log(run.run_id, _pods(task, details))
+    log = server.log(run["run_id"], _pods(task, _details(run)))
     cause = error_of(log) if log else "its log is not to be had; look at its pod"
-    if task.display_name == "refuse":
+    if task["display_name"] == "refuse":
         say(cause)
         return REFUSED
-    say(f"{task.display_name} failed: {cause}")
+    say(f"{task['display_name']} failed: {cause}")
     return ERROR
 
 
-def _pods(task: Any, details: list[Any]) -> Iterator[str]:
+def _pods(task: Mapping[str, Any], details: list[dict[str, Any]]) -> Iterator[str]:
     """Yield every name that a task's pods may have, the last attempt first."""
-    children = list(task.child_tasks or [])
-    ids = {child.task_id for child in children} - {None}
-    children += [child for detail in details if detail.task_id in ids for child in detail.child_tasks or []]
-    shown = [name for name in (task.pod_name, *(child.pod_name for child in children)) if name]
+    children = list(task.get("child_tasks") or [])
+    ids = {child.get("task_id") for child in children} - {None}
+    children += [
+        child for detail in details if detail.get("task_id") in ids for child in detail.get("child_tasks") or []
+    ]
+    shown = [name for name in (entry.get("pod_name") for entry in (task, *children)) if name]
     for name in reversed(shown):
         workflow, _, number = name.rpartition("-")
         for infix in POD_INFIXES:

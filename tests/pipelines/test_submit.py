@@ -92,6 +92,14 @@ def test_a_failed_run_ends_with_two_the_step_and_its_own_error(infix):
     assert said[-1] == "train failed: ValueError: Input X contains NaN."
 
 
+def test_without_a_traceback_the_last_line_of_the_steps_log_is_its_error():
+    said: list[str] = []
+    logs = {"training-x7f2p-retry-system-container-impl-1": "epoch 1\ncafé closed\n"}
+    with running(Scenario([("FAILED", {"train": "FAILED"})], logs)) as server:
+        assert send(server, said) == 2
+    assert said[-1] == "train failed: café closed"
+
+
 def test_a_log_that_is_gone_is_said():
     said: list[str] = []
     with running(Scenario([("FAILED", {"train": "FAILED"})])) as server:
@@ -112,13 +120,36 @@ def test_losing_the_server_for_a_while_does_not_lose_the_run():
         assert send(server) == 0
 
 
+def test_a_server_that_is_busy_or_starting_again_does_not_lose_the_run():
+    with running(Scenario(PASSED.moments, busy=[429, 500, 503])) as server:
+        assert send(server) == 0
+
+
+def test_a_server_that_takes_the_token_no_longer_is_an_error():
+    with (
+        running(Scenario(PASSED.moments, busy=[401])) as server,
+        pytest.raises(RunError, match=r"no longer shows the run .*: 401 .* and check the token"),
+    ):
+        send(server)
+
+
 def test_a_server_that_stays_away_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "MOST_LOSSES", 2)
     with (
         running(Scenario(PASSED.moments, outage=1000)) as server,
-        pytest.raises(RunError, match="lost the server; the run"),
+        pytest.raises(RunError, match=r"lost http://127\.0\.0\.1:\d+; the run goes on there unwatched, look at http"),
     ):
         send(server)
+
+
+@pytest.mark.parametrize("fault", [{"outage": 1000}, {"silence": 0.3}])
+def test_the_time_out_holds_while_the_server_does_not_answer(monkeypatch, fault):
+    monkeypatch.setattr(module, "REQUEST_SECONDS", 0.1)
+    with (
+        running(Scenario(PASSED.moments, **fault)) as server,
+        pytest.raises(RunError, match=r"is out of reach after 0\.2 s and goes on; --timeout waits longer"),
+    ):
+        send(server, timeout_seconds=0.2)
 
 
 def test_a_run_that_takes_too_long_goes_on_alone():
@@ -131,7 +162,7 @@ def test_a_run_that_takes_too_long_goes_on_alone():
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [({"config": "text"}, "config requires type STRUCT"), ({"colour": "red"}, "are not required by the pipeline")],
+    [({"config": "text"}, "config requires type STRUCT"), ({"colour": "red"}, "not required by pipeline: colour")],
 )
 def test_what_the_server_refuses_is_told_in_its_words(arguments, told):
     with running(PASSED) as server, pytest.raises(RunError, match=f"refused the run with 400.*{told}"):
@@ -142,6 +173,14 @@ def test_an_endpoint_where_nothing_listens_is_named():
     with pytest.raises(RunError, match="can't reach http://127.0.0.1:9; check --endpoint"):
         submit(COMPILED, {}, endpoint="http://127.0.0.1:9/", experiment="e", run_name=None, namespace="kubeflow",
                token=None, cache=True, timeout_seconds=1, say=print)  # fmt: skip
+
+
+def test_a_login_page_is_not_taken_for_a_server():
+    with (
+        running(Scenario(PASSED.moments, greeting="text/html")) as server,
+        pytest.raises(RunError, match=r"answers 200 \(text/html\), unlike Kubeflow Pipelines; check --endpoint and"),
+    ):
+        send(server)
 
 
 def test_the_token_is_sent_with_every_request():

@@ -7,6 +7,7 @@ with the fields and enums of ``apis/v2beta1``. It executes nothing: how a run go
 import json
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,12 +34,18 @@ class Scenario:
         moments: What successive looks at the run show: its state and the state of each step by display name.
         logs: By pod name as Kubernetes knows it; other pods have none.
         outage: Looks at the run that find the server gone, before the first moment is shown.
+        busy: Looks at the run after that which are answered with this status, one each.
+        silence: Seconds for which each look at the run gets no answer.
+        greeting: What the health check answers, by content type; a login page is HTML.
         refusal: Status and message with which the run is refused, whatever it holds.
     """
 
     moments: list[tuple[str, dict[str, str]]]
     logs: dict[str, str] = field(default_factory=dict)
     outage: int = 0
+    busy: list[int] = field(default_factory=list)
+    silence: float = 0
+    greeting: str = "application/json"
     refusal: tuple[int, str] | None = None
 
 
@@ -110,13 +117,15 @@ def check(body: dict[str, Any]) -> None:
     defined = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = (body.get("runtime_config") or {}).get("parameters") or {}
     if unknown := sorted(set(given) - set(defined)):
-        raise RefusedError(400, f"Invalid input error: parameters {unknown} are not required by the pipeline")
+        told = f"parameter(s) provided are not required by pipeline: {', '.join(unknown)}"
+        raise RefusedError(400, f"Invalid input error: {told}")
     for name, definition in defined.items():
         required = "defaultValue" not in definition and not definition.get("isOptional")
         if required and name not in given:
-            raise RefusedError(400, f"Invalid input error: input parameter {name} requires a value")
+            raise RefusedError(400, f"Invalid input error: parameter {name} is not optional, yet has no value")
         kind = definition["parameterType"]
-        if name in given and not isinstance(given[name], TYPES[kind]):
+        # By exact type: JSON's true is no number, although Python's is.
+        if name in given and type(given[name]) not in TYPES[kind]:
             raise RefusedError(400, f"Invalid input error: input parameter {name} requires type {kind}")
     platform = body["pipeline_spec"].get("platform_spec", {}).get("platforms", {}).get("kubernetes", {})
     executors = platform.get("deploymentSpec", {}).get("executors", {})
@@ -143,20 +152,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         if path == "/apis/v2beta1/healthz":
-            self._answer(200, {"multi_user": False, "pipeline_store": "database"})
+            self._send(200, b'{"multi_user": false, "pipeline_store": "database"}', self.server.scenario.greeting)
         elif path == "/apis/v2beta1/experiments":
             self._answer(200, {"experiments": self._matching(query)})
         elif match := re.fullmatch(r"/apis/v2beta1/experiments/([\w-]+)", path):
             self._guard(lambda: self.server.experiments.get(match[1]) or _missing(path))
         elif match := re.fullmatch(r"/apis/v2beta1/runs/([\w-]+)", path):
-            if self.server.scenario.outage > 0:
-                self.server.scenario.outage -= 1
-                self.close_connection = True
-                return
-            self._guard(lambda: self.server.look(match[1]))
+            self._look(match[1])
         elif match := re.fullmatch(r"/apis/v1alpha1/runs/([\w-]+)/nodes/([\w-]+)/log", path):
-            log = self.server.scenario.logs.get(match[2])
-            self._send(200, log.encode(), "text/plain") if log else self._answer(404, _error(5, "pod not found"))
+            # The real one has sent its status before it looks for the pod: an error comes with 200, too.
+            missing = json.dumps({"error_message": f'pods "{match[2]}" not found', "error_details": "BadRequestError"})
+            self._send(200, self.server.scenario.logs.get(match[2], missing).encode(), "text/plain")
         else:
             self._answer(404, _error(5, "Not Found"))
 
@@ -170,6 +176,17 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(415, _error(3, "Unsupported Media Type"))
         else:
             self._guard(lambda: route(json.loads(raw)))
+
+    def _look(self, run_id: str) -> None:
+        scenario = self.server.scenario
+        time.sleep(scenario.silence)
+        if scenario.outage > 0:
+            scenario.outage -= 1
+            self.close_connection = True
+        elif scenario.busy:
+            self._answer(scenario.busy.pop(0), _error(14, "try again"))
+        else:
+            self._guard(lambda: self.server.look(run_id))
 
     def _matching(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         predicates = json.loads(query.get("filter", ['{"predicates": []}'])[0])["predicates"]
