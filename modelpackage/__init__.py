@@ -1,4 +1,4 @@
-"""The contract between training and serving: a sealed model package, format 1.
+"""The contract between training and serving: a sealed model package.
 
 Training calls :func:`seal`, serving calls :func:`load`; nothing else passes between them. This package depends on numpy
 and pydantic, imports nothing else of the project, and may be imported by everything. ``docs/model-package.md`` is the
@@ -14,12 +14,14 @@ from modelpackage.errors import (
     PackageChangedError,
     PackageError,
     PackageMissingError,
+    PictureError,
     SignatureError,
 )
 from modelpackage.format import DESCRIPTOR, FORMAT, PARTS, SEAL
 from modelpackage.golden import Golden
 from modelpackage.load import Package, load
-from modelpackage.reference import Histogram, Reference, describe, histogram
+from modelpackage.picture import Picture
+from modelpackage.reference import Histogram, Reference, Texts, count_texts, describe, histogram
 from modelpackage.seal import seal
 from modelpackage.signature import Signature, Tensor
 
@@ -40,11 +42,15 @@ __all__ = [
     "PackageChangedError",
     "PackageError",
     "PackageMissingError",
+    "Picture",
+    "PictureError",
     "Reference",
     "Signature",
     "SignatureError",
     "Tensor",
+    "Texts",
     "canonical_json",
+    "count_texts",
     "describe",
     "file_digest",
     "histogram",

@@ -15,8 +15,19 @@ def render_card(
     signature: Signature,
     metrics: Mapping[str, float],
     lineage: Lineage,
+    remarks: Mapping[str, Sequence[str]],
 ) -> str:
-    """Return the card as Markdown; equal arguments give equal text."""
+    """Return the card as Markdown; equal arguments give equal text.
+
+    Args:
+        name: Name of the model.
+        kind: What the inputs are.
+        labels: The classes.
+        signature: Tensors of the graph.
+        metrics: What evaluation measured.
+        lineage: Where the model came from.
+        remarks: What else a reader should know: sentences by title.
+    """
     return "\n".join(
         [
             f"# {name}",
@@ -33,12 +44,14 @@ def render_card(
             "",
             "The graph holds the preprocessing; clients send raw values.",
             "",
+            *_columns(signature),
             "## How good it is",
             "",
             "Measured on rows that training never saw.",
             "",
             *_table(("metric", "value"), [(key, f"{value:.4f}") for key, value in sorted(metrics.items())]),
             "",
+            *(line for title, sentences in remarks.items() for line in _section(title, sentences)),
             "## Where it came from",
             "",
             f"- data: `sha256:{lineage.data}`",
@@ -56,6 +69,10 @@ def render_card(
     )
 
 
+def _section(title: str, sentences: Sequence[str]) -> list[str]:
+    return [f"## {title}", "", *(f"- {' '.join(sentence.split())}" for sentence in sentences), ""] if sentences else []
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
     return [f"| {' | '.join(map(_cell, line))} |" for line in lines]
@@ -64,6 +81,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _cell(text: str) -> str:
     """Keep a value in its cell: on one line, its bars escaped."""
     return " ".join(text.split()).replace("|", r"\|")
+
+
+def _columns(signature: Signature) -> list[str]:
+    """Name the columns of tables, in their order."""
+    rows = [
+        (field, tensor.name, "yes" if tensor.missing else "no")
+        for tensor in signature.inputs
+        for field in tensor.fields or ()
+    ]
+    return [*_table(("column", "tensor", "may be missing"), rows), ""] if rows else []
 
 
 def _tensor_row(tensor: Tensor) -> tuple[str, str, str, str]:

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from modelpackage.digest import canonical_json
 from modelpackage.errors import DescriptorError, FormatError, fault
-from modelpackage.format import FORMAT, PARTS
+from modelpackage.format import PARTS, READABLE
 from modelpackage.signature import Frozen, Signature
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -57,7 +57,7 @@ class Descriptor(Frozen):
         files: Every other file of the package but the seal.
     """
 
-    format: Literal[1]
+    format: Literal[1, 2]
     name: ModelName
     task: Literal["classification"]
     kind: Literal["tabular", "image"]
@@ -78,6 +78,8 @@ class Descriptor(Frozen):
         width = self.signature.outputs[0].shape
         if width != (len(self.labels),):
             raise ValueError(f"{len(self.labels)} labels do not name the outputs of shape {list(width)}")
+        if self.format == 1 and any(tensor.missing or tensor.datatype == "BYTES" for tensor in self.signature.inputs):
+            raise ValueError("format 1 knows neither text nor missing values")
         return self
 
     def render(self) -> bytes:
@@ -98,9 +100,9 @@ class Descriptor(Frozen):
             DescriptorError: Not JSON, a field breaks the format, or not the canonical rendering.
         """
         content = _json_object(raw)
-        if content.get("format") != FORMAT:
-            found = reprlib.repr(content.get("format"))
-            raise FormatError(f"model.json has format {found}, this reader knows {FORMAT}; use one of that format")
+        if type(content.get("format")) is not int or content["format"] not in READABLE:
+            found, known = reprlib.repr(content.get("format")), " and ".join(map(str, READABLE))
+            raise FormatError(f"model.json has format {found}, this reader knows {known}; use one of that format")
         try:
             descriptor = cls.model_validate_json(raw)
             canonical = descriptor.render()

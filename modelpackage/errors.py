@@ -6,6 +6,7 @@ PackageError
 │   └── FormatError           model.json is of another format number
 ├── PackageChangedError       files are missing, extra or changed
 ├── SignatureError            an array does not fit the model's signature
+├── PictureError              an encoded picture can't be turned into an array
 └── GoldenError               the model does not reproduce its own recorded outputs
 """
 
@@ -63,6 +64,10 @@ class PackageChangedError(PackageError):
 
 class SignatureError(PackageError):
     """An array does not fit the signature."""
+
+
+class PictureError(PackageError):
+    """An encoded picture can't be turned into an array."""
 
 
 class GoldenError(PackageError):

@@ -12,7 +12,9 @@ How to change the format:
 
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+#: Format 2 added text tensors, missing values, and what the reference counts of both.
+READABLE: Final = (1, 2)
 
 DESCRIPTOR = "model.json"
 SEAL = "model.json.sha256"

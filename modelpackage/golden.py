@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelpackage.errors import DescriptorError, GoldenError
+from modelpackage.errors import DescriptorError, GoldenError, SignatureError
 from modelpackage.signature import NUMPY_TYPES, Signature
 
 #: Runs a graph: input arrays by name in, output arrays by name out.
@@ -28,7 +28,13 @@ HEADER = re.compile(
     rb"'shape': \(([1-9]\d{0,9}(?:, [1-9]\d{0,9}){0,7}),?\), \} *\n)",
     re.DOTALL,
 )
-DTYPES = {np.dtype(kind).newbyteorder("<").str.encode(): np.dtype(kind) for kind in NUMPY_TYPES.values()}
+DTYPES = {
+    np.dtype(kind).newbyteorder("<").str.encode(): np.dtype(kind)
+    for kind in NUMPY_TYPES.values()
+    if kind is not np.object_
+}
+#: Text: UTF-8 in as many bytes as the longest takes, filled with zeros.
+TEXT = re.compile(rb"\|S([1-9]\d{0,3})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,7 @@ class Golden:
         return cls(inputs=members["input"], outputs=members["output"])
 
     def match(self, signature: Signature) -> None:
-        """Prove that these are examples of a signature: the same tensors, and one number of rows, at least one.
+        """Prove that these are examples of a signature: the same tensors, one number of rows, inputs a client may send.
 
         Raises:
             DescriptorError: They are not.
@@ -88,6 +94,11 @@ class Golden:
         counts = {array.shape[:1] for array in (*self.inputs.values(), *self.outputs.values())}
         if len(counts) != 1 or counts <= {(), (0,)}:
             raise DescriptorError("the arrays of golden.npz must have one number of rows, at least one")
+        for tensor in signature.inputs:
+            try:
+                tensor.check(self.inputs[tensor.name])
+            except SignatureError as error:
+                raise DescriptorError(f"golden.npz: {error}") from None
 
     def check(self, run: Run, tolerance: float) -> None:
         """Prove that a loaded model is the one that was sealed.
@@ -119,6 +130,9 @@ def _kind(array: NDArray[Any]) -> str:
 
 
 def _npy(array: NDArray[Any]) -> bytes:
+    if array.dtype == np.object_:
+        encoded = [text.encode() for text in array.ravel().tolist()]
+        array = np.array(encoded, dtype=f"S{max(1, *map(len, encoded))}").reshape(array.shape)
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
@@ -142,11 +156,27 @@ def _members(raw: bytes) -> dict[str, bytes]:
 
 def _array(key: str, npy: bytes) -> NDArray[Any]:
     header = HEADER.match(npy)
-    dtype = DTYPES.get(header[3]) if header else None
+    dtype = _dtype(header[3]) if header else None
     if header is None or dtype is None or struct.unpack("<H", header[1])[0] != len(header[2]):
         raise DescriptorError(f"golden.npz: {key} is not a row-major array of a v2 datatype in the .npy format 1.0")
     shape = tuple(int(size) for size in header[4].split(b","))
     values = npy[header.end() :]
     if len(values) != math.prod(shape) * dtype.itemsize:
         raise DescriptorError(f"golden.npz: {key} has {len(values)} bytes of values, its shape is {list(shape)}")
-    return np.frombuffer(values, dtype=dtype).reshape(shape)
+    array = np.frombuffer(values, dtype=dtype).reshape(shape)
+    return _text(key, array) if dtype.kind == "S" else array
+
+
+def _dtype(described: bytes) -> np.dtype[Any] | None:
+    return np.dtype(described.decode()) if TEXT.fullmatch(described) else DTYPES.get(described)
+
+
+def _text(key: str, array: NDArray[np.bytes_]) -> NDArray[np.object_]:
+    """Return text as str objects; there is one way to write it."""
+    encoded: list[bytes] = array.ravel().tolist()
+    if max(1, *map(len, encoded)) != array.dtype.itemsize or any(b"\0" in text for text in encoded):
+        raise DescriptorError(f"golden.npz: {key} does not hold text in as many bytes as the longest takes")
+    try:
+        return np.array([text.decode() for text in encoded], dtype=object).reshape(array.shape)
+    except UnicodeDecodeError:
+        raise DescriptorError(f"golden.npz: {key} holds bytes that are no UTF-8 text") from None

@@ -59,6 +59,8 @@ class Package:
     def reference(self) -> Reference:
         """Return the drift reference, which counts the labels of the descriptor."""
         reference = Reference.parse(self.read(REFERENCE))
+        if self.descriptor.format == 1 and (reference.missing is not None or reference.texts is not None):
+            raise DescriptorError("reference.json: format 1 knows neither text nor missing values")
         reference.match(self.descriptor.labels)
         return reference
 

@@ -4,6 +4,7 @@ Training describes its rows with :func:`describe`, serving describes its request
 can't come to mean different things.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,8 @@ from modelpackage.errors import DescriptorError, fault
 from modelpackage.signature import Frozen
 
 BINS = 10
+#: More values of a column of text are counted together.
+MOST_TEXTS = 100
 
 #: Significant digits of an edge: enough to tell any two FP32 values apart.
 DIGITS = 9
@@ -42,6 +45,18 @@ class Histogram(Frozen):
         return self
 
 
+class Texts(Frozen):
+    """How often each value of a column of text occurs.
+
+    Attributes:
+        counts: By value, the most frequent ones; ``""`` is a missing value.
+        others: Rows with any other value.
+    """
+
+    counts: dict[str, Annotated[int, Field(ge=1)]]
+    others: Annotated[int, Field(ge=0)]
+
+
 class Reference(Frozen):
     """What drift is measured against.
 
@@ -50,16 +65,20 @@ class Reference(Frozen):
         inputs: A histogram for each quantity of :func:`describe`, over training rows.
         confidence: Highest probability per row, over held-out rows.
         classes: How often each label was predicted, over held-out rows.
+        missing: Training rows without a value, by column of numbers; only columns that have such.
+        texts: The values of each column of text, over training rows.
     """
 
     rows: Annotated[int, Field(ge=1)]
     inputs: dict[str, Histogram]
     confidence: Histogram
     classes: dict[str, Annotated[int, Field(ge=0)]]
+    missing: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    texts: dict[str, Texts] | None = None
 
     def render(self) -> bytes:
         """Return the bytes of ``reference.json``."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(self.model_dump(mode="json", exclude_none=True))
 
     @classmethod
     def parse(cls, raw: bytes) -> "Reference":
@@ -108,15 +127,22 @@ def describe(
     return {name: values[:, index] for index, name in enumerate(names)}
 
 
+def count_texts(values: NDArray[np.object_]) -> Texts:
+    """Count the values of a column of text, shape (rows,)."""
+    counts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
+    return Texts(counts=dict(counts[:MOST_TEXTS]), others=sum(count for _, count in counts[MOST_TEXTS:]))
+
+
 def histogram(values: NDArray[np.float64], edges: Sequence[float] | None = None) -> Histogram:
     """Count values between edges; without edges, between those that suit the values.
 
     Args:
-        values: Shape (rows,), finite; without edges at least one.
+        values: Shape (rows,), finite or NaN; NaN is not counted.
         edges: Ascending; values outside fall into the first or last bin.
     """
+    values = values[~np.isnan(values)]
     if edges is None:
-        edges = _edges(values)
+        edges = _edges(values) if len(values) else (0.0, 1.0)
     inner = np.asarray(edges[1:-1], dtype=np.float64)
     counts = np.bincount(np.searchsorted(inner, values, side="right"), minlength=len(inner) + 1)
     return Histogram(edges=tuple(float(edge) for edge in edges), counts=tuple(int(count) for count in counts))

@@ -34,6 +34,7 @@ def seal(
     graph: bytes,
     golden: Golden,
     reference: Reference,
+    remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Package:
     """Write a package, deterministically: equal arguments give equal bytes and so the same digest.
 
@@ -50,6 +51,7 @@ def seal(
         graph: The ONNX graph.
         golden: Recorded examples.
         reference: The drift reference.
+        remarks: What else the card tells: sentences by title.
 
     Returns:
         The package, loaded again from where it was written.
@@ -63,7 +65,15 @@ def seal(
         raise PackageError(f"{directory} exists already; a sealed package is never overwritten, choose a new place")
     golden.match(signature)
     reference.match(labels)
-    card = render_card(name=name, kind=kind, labels=labels, signature=signature, metrics=metrics, lineage=lineage)
+    card = render_card(
+        name=name,
+        kind=kind,
+        labels=labels,
+        signature=signature,
+        metrics=metrics,
+        lineage=lineage,
+        remarks=remarks or {},
+    )
     parts = {GRAPH: graph, GOLDEN: golden.render(), REFERENCE: reference.render(), CARD: card.encode()}
     try:
         descriptor = Descriptor(

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from modelpackage.errors import SignatureError
 
 Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
-]
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64",
+    "BYTES",
+]  # fmt: skip
 NUMPY_TYPES: dict[str, type[np.generic]] = {
     "BOOL": np.bool_,
     "UINT8": np.uint8,
@@ -27,7 +28,11 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
     "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
+    "BYTES": np.object_,
 }
+#: Datatypes in which a value can be missing: NaN in the first two, empty text in the last.
+GAPPED = ("FP32", "FP64", "BYTES")
+MAX_TEXT_CHARACTERS = 1024
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 Dimension = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -48,6 +53,7 @@ class Tensor(Frozen):
         fields: The names of the columns of a tabular input, in order.
         minimum: The smallest value that has a meaning (a black pixel), or none.
         maximum: The largest value that has a meaning (a white pixel), or none.
+        missing: Whether a value may be missing: NaN, or empty text.
     """
 
     name: Name
@@ -56,6 +62,7 @@ class Tensor(Frozen):
     fields: tuple[str, ...] | None = None
     minimum: float | None = None
     maximum: float | None = None
+    missing: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -65,6 +72,10 @@ class Tensor(Frozen):
             raise ValueError("fields must be different from each other")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is larger than maximum {self.maximum}")
+        if self.missing and self.datatype not in GAPPED:
+            raise ValueError(f"a value of {self.datatype} can't be missing; only {', '.join(GAPPED)} can say so")
+        if self.datatype == "BYTES" and (self.minimum is not None or self.maximum is not None):
+            raise ValueError("text has no minimum and no maximum")
         return self
 
     @property
@@ -74,7 +85,7 @@ class Tensor(Frozen):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The numpy type of the values."""
+        """The numpy type of the values; text is str objects."""
         return np.dtype(NUMPY_TYPES[self.datatype])
 
     def check(self, array: NDArray[Any]) -> None:
@@ -84,7 +95,7 @@ class Tensor(Frozen):
             array: Any shape and type.
 
         Raises:
-            SignatureError: Type, shape, or a value (NaN, infinite, out of range) does not fit.
+            SignatureError: Type, shape, or a value (NaN, infinite, out of range, no text) does not fit.
         """
         if array.dtype != self.dtype:
             raise SignatureError(f"input {self.name!r} has datatype {array.dtype}, the model takes {self.datatype}")
@@ -93,17 +104,40 @@ class Tensor(Frozen):
                 f"input {self.name!r} has shape {list(array.shape)}, the model takes {self.batch_shape} "
                 "with at least one row"
             )
+        if self.datatype == "BYTES":
+            self._check_text(array)
+            return
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise SignatureError(f"input {self.name!r} holds NaN or infinite values")
+            if not self.missing or np.isinf(array).any():
+                raise SignatureError(f"input {self.name!r} holds NaN or infinite values")
+            array = array[~np.isnan(array)]
+            if not array.size:
+                return
         with np.errstate(over="ignore"):  # a limit beyond what the datatype holds is none
             if self.minimum is not None and array.min() < self.minimum:
                 raise SignatureError(f"input {self.name!r} holds {array.min()}, the smallest value is {self.minimum}")
             if self.maximum is not None and array.max() > self.maximum:
                 raise SignatureError(f"input {self.name!r} holds {array.max()}, the largest value is {self.maximum}")
 
+    def _check_text(self, array: NDArray[Any]) -> None:
+        texts = array.ravel().tolist()
+        try:
+            whole = "".join(texts)
+            whole.encode()
+        except (TypeError, UnicodeEncodeError):  # no str, or half of a surrogate pair
+            raise SignatureError(f"input {self.name!r} holds something else than text; give Unicode strings") from None
+        if "\0" in whole:
+            raise SignatureError(f"input {self.name!r} holds a text with U+0000; leave that character out")
+        if (longest := max(map(len, texts))) > MAX_TEXT_CHARACTERS:
+            raise SignatureError(
+                f"input {self.name!r} holds a text of {longest} characters, the most is {MAX_TEXT_CHARACTERS}"
+            )
+        if not self.missing and "" in texts:
+            raise SignatureError(f"input {self.name!r} holds an empty text, and no value of it may be missing")
+
 
 class Signature(Frozen):
-    """The tensors of a model, in the order of its graph."""
+    """The tensors of a model, in the order of its graph; what it answers is numbers."""
 
     inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
@@ -113,4 +147,6 @@ class Signature(Frozen):
         for tensors in (self.inputs, self.outputs):
             if len({tensor.name for tensor in tensors}) != len(tensors):
                 raise ValueError("two tensors have one name")
+        if any(tensor.datatype == "BYTES" for tensor in self.outputs):
+            raise ValueError("an output holds text; a graph answers with numbers")
         return self

@@ -20,6 +20,7 @@ from serving.codec import Answer, Output
 from serving.errors import STATUS, InvalidInputError, RequestError, UnsupportedError
 from serving.monitor import unforeseen, watch
 from serving.predictor import Plane
+from serving.tensors import decoded
 
 #: Where a message keeps the values of a datatype; FP16 has no place and travels raw.
 CONTENTS = {
@@ -163,7 +164,8 @@ def _parsed(method: Any, message: bytes) -> Any:
 
 def _values(item: Any) -> list[Any] | None:
     field = CONTENTS.get(item.datatype)
-    return list(getattr(item.contents, field)) if field else None
+    values = list(getattr(item.contents, field)) if field else None
+    return decoded(item.name, values).tolist() if values and item.datatype == "BYTES" else values
 
 
 def _contents(output: Output) -> Any:

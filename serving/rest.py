@@ -4,6 +4,7 @@ Publishes what is listed here and nothing else of kserve, so no route can load o
 ``{"error": "..."}`` with a sentence that says what to change. May import kserve.
 """
 
+import math
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -195,9 +196,14 @@ def _example(plane: Plane) -> dict[str, Any]:
             "name": tensor.name,
             "datatype": tensor.datatype,
             "shape": [1, *tensor.shape],
-            "data": golden[tensor.name][:1].ravel()[:EXAMPLE_VALUES].tolist(),
+            "data": [_shown(value) for value in golden[tensor.name][:1].ravel()[:EXAMPLE_VALUES].tolist()],
         }
         for tensor in plane.predictor.codec.inputs.values()
     ]
     content = {JSON: {"schema": {"type": "object"}, "example": {"inputs": inputs}}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _shown(value: float | str) -> float | str | None:
+    """Return a value as JSON has it: a missing number is null there."""
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -5,7 +5,7 @@ value in at most a few words.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,12 +16,14 @@ from modelpackage import SignatureError, Tensor
 from serving.errors import InvalidInputError
 
 SHOWN_CHARACTERS = 32
+LENGTH_BYTES = 4
 #: Which JSON values make a tensor of a numpy kind, and what to call them.
 TYPES: dict[str, tuple[set[type], str]] = {
     "b": ({bool}, "true and false"),
     "i": ({int}, "whole numbers"),
     "u": ({int}, "whole numbers"),
     "f": ({int, float}, "numbers"),
+    "O": ({str}, "text"),
 }
 WORDS: dict[type, str] = {
     bool: "true or false",
@@ -90,11 +92,15 @@ def _shape(tensor: Tensor, shape: object, max_rows: int) -> list[int]:
 def _from_list(tensor: Tensor, data: list[Any], shape: list[int]) -> NDArray[Any]:
     flat = _flat(tensor, data, shape)
     allowed, described = TYPES[tensor.dtype.kind]
+    if tensor.missing:
+        allowed, described = {*allowed, type(None)}, f"{described} or null"
     if wrong := set(map(type, flat)) - allowed:
         held = " and ".join(sorted(WORDS[kind] for kind in wrong))
         raise InvalidInputError(f"input {tensor.name!r} holds {held}, {tensor.datatype} takes {described}")
+    if tensor.datatype == "BYTES":
+        return np.array([text or "" for text in flat], dtype=object).reshape(shape)
     try:
-        # A float beyond the datatype becomes infinite, which the signature refuses.
+        # A float beyond the datatype becomes infinite, which the signature refuses; null becomes NaN.
         with np.errstate(over="ignore"):
             return np.array(flat, dtype=tensor.dtype).reshape(shape)
     except OverflowError:
@@ -119,6 +125,8 @@ def _flat(tensor: Tensor, data: list[Any], shape: list[int]) -> list[Any]:
 
 
 def _from_raw(tensor: Tensor, data: bytes, shape: list[int]) -> NDArray[Any]:
+    if tensor.datatype == "BYTES":
+        return _texts(tensor, data, shape)
     expected = math.prod(shape) * tensor.dtype.itemsize
     if len(data) != expected:
         raise InvalidInputError(
@@ -127,3 +135,31 @@ def _from_raw(tensor: Tensor, data: bytes, shape: list[int]) -> NDArray[Any]:
     if tensor.datatype == "BOOL" and data.strip(b"\0\1"):
         raise InvalidInputError(f"input {tensor.name!r} holds a raw byte other than 0 and 1, BOOL takes these")
     return np.frombuffer(data, dtype=tensor.dtype.newbyteorder("<")).reshape(shape)
+
+
+def _texts(tensor: Tensor, data: bytes, shape: list[int]) -> NDArray[np.object_]:
+    """Read text in the binary form of v2: before each element its length in bytes, four of them, little-endian."""
+    texts: list[bytes] = []
+    place, count = 0, math.prod(shape)
+    while place < len(data) and len(texts) < count:
+        size = int.from_bytes(data[place : place + LENGTH_BYTES], "little")
+        texts.append(data[place + LENGTH_BYTES : place + LENGTH_BYTES + size])
+        place += LENGTH_BYTES + size
+    if place != len(data) or len(texts) != count:
+        raise InvalidInputError(
+            f"input {tensor.name!r} has {len(data)} raw bytes, which are not {count} texts; "
+            f"give each after its length, a little-endian integer of {LENGTH_BYTES} bytes"
+        )
+    return decoded(tensor.name, texts).reshape(shape)
+
+
+def decoded(name: str, texts: Sequence[bytes]) -> NDArray[np.object_]:
+    """Return encoded text as str objects.
+
+    Raises:
+        InvalidInputError: It is no UTF-8.
+    """
+    try:
+        return np.array([text.decode() for text in texts], dtype=object)
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"input {shown(name)} holds bytes that are no UTF-8; encode text as UTF-8") from None

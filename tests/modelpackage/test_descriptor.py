@@ -113,7 +113,7 @@ def test_a_fault_is_refused_and_named(content: dict[str, Any], path: str, value:
     assert steps[0] in str(caught.value) or steps[-1] in str(caught.value) or "output" in str(caught.value)
 
 
-@pytest.mark.parametrize("number", [0, 2, -1, 10**30, "1", None, [1], {}, 1.5, ...])
+@pytest.mark.parametrize("number", [0, 3, -1, 10**30, "1", None, [1], {}, 1.5, ...])
 def test_another_format_number_is_refused_before_anything_else(content: dict[str, Any], number: object):
     changed = at(content, "format", number) | {"task": "something new"}
     with pytest.raises(FormatError, match="format"):
@@ -139,7 +139,7 @@ OTHER_RENDERINGS: dict[str, Callable[[bytes], bytes]] = {
     "exponent": lambda raw: raw.replace(b'"tolerance": 1e-05', b'"tolerance": 0.00001'),
     "null": lambda raw: raw.replace(b'"maximum": 16.0', b'"fields": null,\n        "maximum": 16.0'),
     "twice": lambda raw: raw.replace(b'"name": "tiny"', b'"name": "other",\n  "name": "tiny"'),
-    "format twice": lambda raw: raw.replace(b'"format": 1', b'"format": 2,\n  "format": 1'),
+    "format twice": lambda raw: raw.replace(b'"format": 2', b'"format": 1,\n  "format": 2'),
 }
 
 
@@ -211,3 +211,13 @@ def test_any_json_in_a_typed_field_is_read_or_refused_with_a_package_error(
     raw = canonical_json(at(content, path, value))
     with suppress(DescriptorError):  # three texts are labels, and floats by name are metrics
         assert Descriptor.parse(raw).render() == raw
+
+
+@pytest.mark.parametrize("feature", [{"missing": True}, {"datatype": "BYTES", "minimum": ..., "maximum": ...}])
+def test_format_1_knows_neither_text_nor_missing_values(content: dict[str, Any], feature: dict[str, Any]):
+    changed = content
+    for field, value in feature.items():
+        changed = at(changed, f"signature/inputs/0/{field}", value)
+    assert Descriptor.parse(canonical_json(changed)).format == 2
+    with pytest.raises(DescriptorError, match="format 1 knows neither text nor missing values"):
+        Descriptor.parse(canonical_json(at(changed, "format", 1)))

@@ -20,6 +20,7 @@ from modelpackage import (
     Reference,
     Signature,
     Tensor,
+    Texts,
     errors,
 )
 from modelpackage.format import MAX_DESCRIPTOR_BYTES
@@ -32,7 +33,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "model-package.md").read_text()
 NAMED = {word for code in re.findall(r"`([^`\n]+)`", PAGE) for word in (code, code.replace("\\|", "|"))}
 
 
-@pytest.mark.parametrize("model", [Descriptor, File, Lineage, Tensor, Signature, Reference, Histogram])
+@pytest.mark.parametrize("model", [Descriptor, File, Lineage, Tensor, Signature, Reference, Histogram, Texts])
 def test_every_field_is_named_on_the_page(model: type[BaseModel]):
     assert model.model_fields.keys() <= NAMED
 

@@ -2,15 +2,26 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from modelpackage import DescriptorError, Histogram, Package, Reference, canonical_json, describe, histogram
+from modelpackage import (
+    DescriptorError,
+    Histogram,
+    Package,
+    Reference,
+    canonical_json,
+    count_texts,
+    describe,
+    histogram,
+)
 from modelpackage.errors import MAX_FAULT_CHARACTERS
 
 #: Half the range of a double, so that the distance between two values is one as well.
@@ -251,3 +262,56 @@ def test_a_fault_is_refused(raw: bytes, change):
     assert change(raw) != raw
     with pytest.raises(DescriptorError, match=r"^reference\.json"):
         Reference.parse(change(raw))
+
+
+def test_missing_numbers_are_in_no_histogram():
+    values = np.array([1, np.nan, 2, np.nan])
+    assert histogram(values) == histogram(np.array([1.0, 2.0]))
+    empty = histogram(np.array([np.nan]))
+    assert (empty.edges, empty.counts) == ((0.0, 1.0), (0,))
+
+
+def test_the_most_frequent_texts_are_counted_and_the_rest_together():
+    values = np.array(["a", "b", "a", "", "other"] + [f"x{number}" for number in range(200)], dtype=object)
+    counted = count_texts(values)
+    assert counted.counts["a"] == 2
+    assert len(counted.counts) == 100
+    assert sum(counted.counts.values()) + counted.others == len(values)
+    assert next(iter(counted.counts)) == "a"
+
+
+def test_missing_numbers_are_described_as_they_are():
+    found = describe(tiny_table.NUMBERS, kind="tabular", fields=("age", "visits"))
+    np.testing.assert_array_equal(found["age"], [30, np.nan, 50, 40])
+
+
+@given(values=st.lists(st.text(max_size=2), min_size=1, max_size=150), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_every_text_is_counted_once_in_any_order(values: list[str], seed: int):
+    array = np.array(values, dtype=object)
+    counted = count_texts(array)
+    assert sum(counted.counts.values()) + counted.others == len(values)
+    assert counted == count_texts(np.random.default_rng(seed).permutation(array))
+
+
+def test_a_value_that_is_called_others_is_counted_as_any_other():
+    counted = count_texts(np.array(["others", "others", ""], dtype=object))
+    assert (counted.counts, counted.others) == ({"others": 2, "": 1}, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: fields["missing"].update(age=0),
+        lambda fields: fields["texts"]["town"].update(others=-1),
+        lambda fields: fields["texts"]["town"]["counts"].update(Paris=0),
+        lambda fields: fields["texts"]["town"].update(more=1),
+        lambda fields: fields.update(texts=None),
+    ],
+)
+def test_counts_that_can_not_be_are_refused(place: Path, change):
+    fields = json.loads(tiny_table.seal(place).reference().render())
+    assert Reference.parse(canonical_json(fields)).missing == {"age": 1, "visits": 1}
+    change(fields)
+    with pytest.raises(DescriptorError, match=r"^reference\.json"):
+        Reference.parse(canonical_json(fields))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+import tiny_table
 
 import modelpackage
 
@@ -24,11 +25,12 @@ LISTED = ("card.md", "golden.npz", "model.onnx", "reference.json")
 TYPES = {
     "BOOL": "|b1", "UINT8": "|u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "|i1", "INT16": "<i2",
     "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
+    "BYTES": "text",
 }  # fmt: skip
 DIGEST = re.compile("[0-9a-f]{64}")
 TENSOR = {
     "name": re.compile("[A-Za-z_][A-Za-z0-9_.-]{0,63}"), "datatype": re.compile("|".join(TYPES)),
-    "shape": [int], "fields?": [str], "minimum?": float, "maximum?": float,
+    "shape": [int], "fields?": [str], "minimum?": float, "maximum?": float, "missing?": bool,
 }  # fmt: skip
 DESCRIPTOR = {
     "format": int, "name": re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"), "task": re.compile("classification"),
@@ -38,7 +40,10 @@ DESCRIPTOR = {
     "files": {name: {"sha256": DIGEST, "size": int} for name in LISTED},
 }  # fmt: skip
 HISTOGRAM = {"edges": [float], "counts": [int]}
-REFERENCE = {"rows": int, "inputs": {"*": HISTOGRAM}, "confidence": HISTOGRAM, "classes": {"*": int}}
+REFERENCE = {
+    "rows": int, "inputs": {"*": HISTOGRAM}, "confidence": HISTOGRAM, "classes": {"*": int}, "missing?": {"*": int},
+    "texts?": {"*": {"counts": {"*": int}, "others": int}},
+}  # fmt: skip
 
 
 def need(fact: object) -> None:
@@ -75,6 +80,10 @@ def check_tensors(tensors: list[dict[str, Any]]) -> None:
         need(len(shape) <= 7 and all(1 <= size <= 2147483647 for size in shape))
         need(fields is None or (shape == [len(fields)] and len(set(fields)) == len(fields)))
         need(tensor.get("minimum", -math.inf) <= tensor.get("maximum", math.inf))
+        need(
+            tensor.get("missing", True) and ("missing" not in tensor or tensor["datatype"] in ("FP32", "FP64", "BYTES"))
+        )
+        need(tensor["datatype"] != "BYTES" or not {"minimum", "maximum"} & tensor.keys())
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -84,9 +93,11 @@ def read(folder: Path) -> dict[str, Any]:
     need(len(raw) <= 4194304 and (folder / "model.json.sha256").read_bytes() == seal.encode())
     model = parse(raw, DESCRIPTOR)
     labels, inputs, outputs = model["labels"], model["signature"]["inputs"], model["signature"]["outputs"]
-    need(model["format"] == 1 and len(set(labels)) == len(labels) >= 2 and 0 <= model["tolerance"] <= 0.1)
+    need(model["format"] in (1, 2) and len(set(labels)) == len(labels) >= 2 and 0 <= model["tolerance"] <= 0.1)
     check_tensors(inputs)
     check_tensors(outputs)
+    need(all(tensor["datatype"] != "BYTES" for tensor in outputs))
+    need(model["format"] == 2 or not any("missing" in t or t["datatype"] == "BYTES" for t in inputs))
     need(outputs[0]["shape"] == [len(labels)] and all(file["size"] >= 0 for file in model["files"].values()))
     found = {path.name: path for path in folder.iterdir()}
     need(set(found) == {*LISTED, "model.json", "model.json.sha256"})
@@ -95,6 +106,13 @@ def read(folder: Path) -> dict[str, Any]:
         content = found[name].read_bytes()
         need(len(content) == file["size"] and hashlib.sha256(content).hexdigest() == file["sha256"])
     return model
+
+
+def check_text(content: bytes, width: int, tensor: dict[str, Any]) -> None:
+    values = [content[place : place + width].rstrip(b"\0") for place in range(0, len(content), width)]
+    need(max(1, *map(len, values)) == width)
+    for value in values:
+        need(len(value.decode()) <= 1024 and b"\0" not in value and (value or "missing" in tensor))
 
 
 def golden(folder: Path, model: dict[str, Any]) -> dict[str, tuple[list[int], bytes]]:
@@ -111,11 +129,15 @@ def golden(folder: Path, model: dict[str, Any]) -> dict[str, tuple[list[int], by
             header = re.fullmatch(
                 r"\{'descr': '(.*)', 'fortran_order': False, 'shape': \((.*)\), \} *\n", npy[10 : 10 + length].decode()
             )
-            need(npy[:8] == bytes.fromhex("934e554d50590100") and header and header[1] == TYPES[tensor["datatype"]])
+            text = tensor["datatype"] == "BYTES"
+            need(npy[:8] == bytes.fromhex("934e554d50590100") and header)
+            need(re.fullmatch(r"\|S[1-9]\d{0,3}", header[1]) if text else header[1] == TYPES[tensor["datatype"]])
             shape = [int(size) for size in header[2].split(",") if size]
             need(shape[0] >= 1 and shape[1:] == tensor["shape"])
             arrays[name] = shape, npy[10 + length :]
-            need(len(arrays[name][1]) == math.prod(shape) * int(header[1][2]))
+            need(len(arrays[name][1]) == math.prod(shape) * int(header[1][2:]))
+            if text:
+                check_text(arrays[name][1], int(header[1][2:]), tensor)
     need(len({shape[0] for shape, _ in arrays.values()}) == 1)
     return arrays
 
@@ -126,6 +148,9 @@ def reference(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
     for histogram in (content["confidence"], *content["inputs"].values()):
         edges, counts = histogram["edges"], histogram["counts"]
         need(sorted(edges) == edges and len(edges) == len(counts) + 1 >= 2 and min(counts) >= 0)
+    need(min(content.get("missing", {}).values(), default=1) >= 1)
+    for values in content.get("texts", {}).values():
+        need(min(values["counts"].values(), default=1) >= 1 and values["others"] >= 0)
     return content
 
 
@@ -170,6 +195,17 @@ def test_both_readers_read_the_same(sealed: modelpackage.Package):
     assert reference(sealed.path, model) == json.loads(sealed.reference().render())
 
 
+def test_the_second_reader_reads_a_table_with_text_and_gaps():
+    kept = Path(__file__).parent / "formats" / "2"
+    model = read(kept)
+    shape, values = golden(kept, model)["input:categories.npy"]
+    width = len(values) // math.prod(shape)
+    texts = [values[place : place + width].rstrip(b"\0").decode() for place in range(0, len(values), width)]
+    assert texts == tiny_table.TEXT.ravel().tolist()
+    assert reference(kept, model)["texts"]["town"]["others"] == 1
+    assert modelpackage.load(kept).golden().inputs["categories"].ravel().tolist() == texts
+
+
 def test_the_second_reader_reads_the_kept_package():
     kept = Path(__file__).parent / "formats" / "1"
     model = read(kept)
@@ -179,13 +215,21 @@ def test_the_second_reader_reads_the_kept_package():
 
 
 def test_both_readers_read_every_datatype_and_optional_field(place: Path):
-    rows = [np.ones((2, 3), dtype) for dtype in modelpackage.signature.NUMPY_TYPES.values()]
+    types = modelpackage.signature.NUMPY_TYPES
+    rows = [np.full((2, 3), "ä", object) if kind == "BYTES" else np.ones((2, 3), types[kind]) for kind in types]
     inputs = {f"x.{array.dtype}": array for array in rows}
     kinds = dict(zip(inputs, TYPES, strict=True))
     outputs = tiny.SIGNATURE.outputs
     signature = modelpackage.Signature(
         inputs=tuple(
-            modelpackage.Tensor(name=name, datatype=kind, shape=(3,), fields=("a", "ä", "c"), maximum=9.5)
+            modelpackage.Tensor(
+                name=name,
+                datatype=kind,
+                shape=(3,),
+                fields=("a", "ä", "c"),
+                maximum=None if kind == "BYTES" else 9.5,
+                missing=True if kind in ("FP32", "BYTES") else None,
+            )
             for name, kind in kinds.items()
         ),
         outputs=outputs,

@@ -117,7 +117,7 @@ def test_any_array_fits_or_is_refused_with_a_signature_error(array: np.ndarray, 
         {"name": "a/b"},
         {"name": "a" * 65},
         {"name": "a\n"},
-        {"datatype": "BYTES"},
+        {"datatype": "TEXT"},
         {"datatype": "fp32"},
         {"shape": (-1, 2)},
         {"shape": (0,)},
@@ -160,3 +160,40 @@ def test_a_signature_has_inputs_and_outputs_and_can_not_be_changed():
             Signature(inputs=inputs, outputs=outputs)
     with pytest.raises(ValidationError):
         x.name = "y"
+
+
+TEXT = Tensor(name="town", datatype="BYTES", shape=(2,))
+GAPS = Tensor(name="x", datatype="FP32", shape=(2,), missing=True, minimum=0.0)
+
+
+@pytest.mark.parametrize("value", ["a" * 1025, "a\0b", "", 3, b"bytes", None, "\ud800"])
+def test_text_is_text_of_limited_length_and_not_empty_unless_it_may_be_missing(value):
+    TEXT.check(np.array([["Zürich", "a" * 1024]], dtype=object))
+    with pytest.raises(SignatureError, match="input 'town' holds"):
+        TEXT.check(np.array([["a", value]], dtype=object))
+    TEXT.model_copy(update={"missing": True}).check(np.array([["a", ""]], dtype=object))
+
+
+def test_nan_is_a_missing_value_only_where_the_tensor_says_so():
+    row = np.array([[1, np.nan]], np.float32)
+    GAPS.check(row)
+    GAPS.check(np.full((1, 2), np.nan, np.float32))
+    with pytest.raises(SignatureError, match="NaN or infinite"):
+        GAPS.model_copy(update={"missing": None}).check(row)
+    with pytest.raises(SignatureError, match="NaN or infinite"):
+        GAPS.check(np.array([[np.nan, np.inf]], np.float32))
+    with pytest.raises(SignatureError, match="the smallest value is 0.0"):
+        GAPS.check(np.array([[np.nan, -1]], np.float32))
+
+
+@pytest.mark.parametrize(
+    "fault", [{"datatype": "INT8", "missing": True}, {"datatype": "BYTES", "minimum": 0.0}, {"missing": False}]
+)
+def test_a_tensor_that_contradicts_itself_is_refused(fault):
+    with pytest.raises(ValidationError):
+        Tensor(**{"name": "x", "datatype": "FP32", "shape": (2,)} | fault)
+
+
+def test_a_graph_answers_with_numbers():
+    with pytest.raises(ValidationError, match="a graph answers with numbers"):
+        Signature(inputs=(TEXT,), outputs=(TEXT,))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tiny_table
 
 from modelpackage import Package
 
@@ -68,6 +69,20 @@ def launch() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def server(sealed: Package) -> Iterator[Server]:
     running = start(sealed.path, "--max-body-bytes", "65536", "--max-rows", "8")
+    yield running
+    code, _, errors = stop(running)
+    assert (code, errors) == (0, "")
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """A sealed package of the tiny table, with gaps and text; tests must not change it."""
+    return tiny_table.seal(tmp_path_factory.mktemp("table") / "package")
+
+
+@pytest.fixture(scope="session")
+def table_server(table: Package) -> Iterator[Server]:
+    running = start(table.path)
     yield running
     code, _, errors = stop(running)
     assert (code, errors) == (0, "")

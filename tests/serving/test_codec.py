@@ -41,6 +41,14 @@ def test_outputs_are_answered_in_the_order_they_were_asked_for(codec):
     assert codec.decode(fields | {"outputs": []}, "7").outputs == ("probabilities", "label")
 
 
+def test_a_row_of_a_table_has_its_gaps_and_its_text(table):
+    numbers = {"name": "numbers", "datatype": "FP32", "shape": [1, 2], "data": [None, 2]}
+    town = {"name": "categories", "datatype": "BYTES", "shape": [1, 1], "data": ["Zürich"]}
+    request = Codec(table.descriptor, name="table", max_rows=8).decode({"inputs": [town, numbers]}, "7")
+    np.testing.assert_array_equal(request.inputs["numbers"], np.float32([[np.nan, 2]]))
+    assert request.inputs["categories"].tolist() == [["Zürich"]]
+
+
 def test_fields_that_are_not_known_are_ignored(codec):
     fields = {"inputs": [IMAGE | {"parameters": {"a": 1}, "extra": 1}], "parameters": {}, "extra": []}
     assert codec.decode(fields, "7").outputs

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import tiny
+import tiny_table
 
 from modelpackage import Golden, GoldenError, PackageChangedError, load
 from serving.engine import Engine, cpu_limit
@@ -66,3 +67,8 @@ def test_without_a_quota_the_cpu_limit_is_what_the_process_may_use(tmp_path):
     assert cpu_limit(tmp_path / "absent") == everything
     (tmp_path / "cpu.max").write_text("12800000 100000\n")
     assert cpu_limit(tmp_path / "cpu.max") == everything
+
+
+def test_text_and_gaps_reach_the_graph(table):
+    found = Engine(table, threads=1).run({"numbers": tiny_table.NUMBERS, "categories": tiny_table.TEXT})
+    np.testing.assert_allclose(found["probabilities"], tiny_table.answers(), atol=1e-6)

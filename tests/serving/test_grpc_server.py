@@ -7,6 +7,7 @@ import kserve
 import numpy as np
 import pytest
 import tiny
+import tiny_table
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
@@ -141,6 +142,56 @@ def test_a_message_over_the_limit_is_refused(stub):
     big = IMAGE | {"shape": [5000, 2, 2], "data": [0.0] * 20000}
     assert refusal(stub, message({"inputs": [big]}))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert stub.ModelInfer(message({"inputs": [IMAGE]})).id
+
+
+def table_request(*, raw: bool, numbers=tiny_table.NUMBERS, texts=None):
+    texts = [text.encode() for text in tiny_table.TEXT.ravel()] if texts is None else texts
+    built = pb.ModelInferRequest(model_name="tiny-table")
+    number = built.inputs.add(name="numbers", datatype="FP32", shape=[4, 2])
+    town = built.inputs.add(name="categories", datatype="BYTES", shape=[4, 1])
+    if raw:
+        framed = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+        built.raw_input_contents.extend([numbers.tobytes(), framed])
+    else:
+        number.contents.fp32_contents.extend(numbers.ravel().tolist())
+        town.contents.bytes_contents.extend(texts)
+    return built
+
+
+@pytest.fixture(scope="module")
+def table_stub(table_server):
+    with grpc.insecure_channel(table_server.grpc) as channel:
+        yield GRPCInferenceServiceStub(channel)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_text_and_gaps_are_taken_typed_and_raw(table_stub, raw):
+    answer = table_stub.ModelInfer(table_request(raw=raw))
+    if raw:
+        scores = np.frombuffer(answer.raw_output_contents[0], "<f4")
+    else:
+        scores = np.float32(answer.outputs[0].contents.fp32_contents)
+    np.testing.assert_allclose(scores, tiny_table.answers().ravel(), atol=1e-6)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"texts": [b"a", b"b", b"c", b"\xff"]}, "input 'categories' holds bytes that are no UTF-8"),
+        ({"texts": [b"a", b"b", b"c", b"\0"]}, "input 'categories' holds a text with U+0000"),
+        ({"numbers": np.full((4, 2), np.inf, np.float32)}, "input 'numbers' holds NaN or infinite values"),
+    ],
+)
+def test_text_and_numbers_that_do_not_fit_are_refused(table_stub, raw, change, told):
+    code, details = refusal(table_stub, table_request(raw=raw, **change))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details.startswith(told)
+
+
+def test_the_metadata_of_a_table_shows_text(table_stub):
+    inputs = table_stub.ModelMetadata(pb.ModelMetadataRequest(name="tiny-table")).inputs
+    assert [(item.datatype, list(item.shape)) for item in inputs] == [("FP32", [-1, 2]), ("BYTES", [-1, 1])]
 
 
 SAME = {

@@ -108,6 +108,6 @@ def test_the_metadata_comes_from_the_signature(predictor, sealed):
 
 
 def test_loading_publishes_which_package_is_served(predictor, sealed):
-    labels = {"name": "tiny", "digest": sealed.digest, "format": "1"}
+    labels = {"name": "tiny", "digest": sealed.digest, "format": "2"}
     assert REGISTRY.get_sample_value("slipway_package_info", labels) == 1
     assert 0 < REGISTRY.get_sample_value("slipway_load_seconds") < 10

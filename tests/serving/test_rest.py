@@ -7,6 +7,7 @@ import kserve
 import numpy as np
 import pytest
 import tiny
+import tiny_table
 
 from serving.predictor import Plane, Predictor
 from serving.rest import build_app
@@ -163,6 +164,34 @@ def test_the_documentation_shows_a_request_that_works(client):
     body = paths["/v2/models/{model_name}/infer"]["post"]["requestBody"]
     assert client.post(INFER, json=body["content"]["application/json"]["example"]).status_code == 200
     assert not [path for path in paths if "repository" in path]
+
+
+def test_a_table_with_text_and_gaps_is_described_and_answered(table_server):
+    model = f"{table_server.http}/v2/models/tiny-table"
+    described = [(item["name"], item["datatype"], item["shape"]) for item in httpx.get(model).json()["inputs"]]
+    assert described == [("numbers", "FP32", [-1, 2]), ("categories", "BYTES", [-1, 1])]
+    numbers = [None if np.isnan(value) else float(value) for value in tiny_table.NUMBERS.ravel()]
+    inputs = [
+        {"name": "numbers", "datatype": "FP32", "shape": [4, 2], "data": numbers},
+        {"name": "categories", "datatype": "BYTES", "shape": [4, 1], "data": ["Zürich", None, "東京", "Paris"]},
+    ]
+    answer = httpx.post(f"{model}/infer", json={"inputs": inputs}).json()
+    assert answer["outputs"][0]["data"] == pytest.approx(tiny_table.answers().ravel().tolist(), abs=1e-6)
+    inputs[1]["data"] = ["a", "b", "c", 5]
+    refused = httpx.post(f"{model}/infer", json={"inputs": inputs})
+    assert refused.status_code == 400
+    assert refused.json() == {"error": "input 'categories' holds a number, BYTES takes text or null"}
+
+
+def test_an_example_with_a_gap_is_shown_as_null_and_works(place):
+    predictor = Predictor(tiny_table.seal(place, first=1), name=None, threads=1, max_rows=8)
+    predictor.load()
+    app = build_app(Plane(predictor), max_body_bytes=1 << 20)
+    operation = ask(app, "GET", "/openapi.json").json()["paths"]["/v2/models/{model_name}/infer"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    assert [item["data"] for item in example["inputs"]] == [[None, 2.0], [""]]
+    assert ask(app, "POST", "/v2/models/tiny-table/infer", json=example).status_code == 200
+    predictor.stop()
 
 
 @pytest.fixture
