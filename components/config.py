@@ -1,42 +1,68 @@
 """The configuration of a run: typed, frozen, validated when built, and the same on a laptop and in a pod.
 
-One YAML file per workload (``configs/``) and ``--set section.key=value`` on top. Defaults live here and nowhere else.
+One YAML file per workload (``configs/``) and ``--set section.key=value`` on top. Defaults live here and in
+``components/models/settings.py`` and nowhere else.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, SerializeAsAny, Tag, model_validator
 
 from components.errors import ConfigError
+from components.models import find, registry
+from components.models.settings import TrainSettings
+from components.section import Section, Share, validate
 from modelpackage.descriptor import ModelName
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 SMALLEST_TRAINING_SHARE = 0.1
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """The base of every section: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+MOST_TRIALS = 100
+Pixels = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Data(Section):
-    """Where the rows come from.
+    """Where the rows come from, and what they are.
 
     Attributes:
-        source: ``builtin://digits``.
+        source: ``builtin://digits``, ``builtin://iris``, a path, ``file://``, ``s3://``, ``https://``, or a version
+            that was pushed, ``data://NAME`` or ``data://NAME@DIGEST``.
+        format: ``csv``, ``parquet``, ``idx`` (as MNIST comes) or ``pictures`` (a folder per class); told from the
+            source where that is plain.
+        checksum: SHA-256 of the one file that the source names.
+        max_gb: The most that is downloaded or unpacked, in GB.
+        label: Tables: the column that is learned.
+        drop: Tables: columns that are left out, like identifiers.
+        columns: Tables: columns whose kind is not what their values look like.
+        slices: Tables: columns for each of whose values the model is measured, too.
+        size: Pictures: height and width that they are brought to, in pixels.
+        colour: Pictures: three channels or one.
+        set_aside: The largest share of rows that may be set aside as unusable.
     """
 
-    source: Annotated[str, Field(pattern=r"^builtin://[a-z]+$")]
+    source: Annotated[str, Field(min_length=1)]
+    format: Literal["csv", "parquet", "idx", "pictures"] | None = None
+    checksum: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    max_gb: Annotated[float, Field(gt=0)] = 20.0
+    label: str | None = None
+    drop: tuple[str, ...] = ()
+    columns: dict[str, Literal["number", "category"]] = Field(default_factory=dict)
+    slices: tuple[str, ...] = ()
+    size: tuple[Pixels, Pixels] = (224, 224)
+    colour: Literal["rgb", "grey"] = "rgb"
+    set_aside: Annotated[float, Field(ge=0, lt=1)] = 0.02
+
+    @model_validator(mode="before")
+    @classmethod
+    def _square(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and isinstance(content.get("size"), int | float):
+            return {**content, "size": (content["size"], content["size"])}
+        return content
 
 
 class Split(Section):
-    """How rows are dealt out; what is not held out is trained on.
+    """How rows are dealt out; what is not held out is trained on. A source's own split is kept.
 
     Attributes:
         validation: Share of rows on which training chooses its best epoch.
@@ -53,53 +79,6 @@ class Split(Section):
         return self
 
 
-class Forest(Section):
-    """A random forest (Breiman 2001), trained by scikit-learn.
-
-    Attributes:
-        trees: Number of trees.
-        max_depth: Deepest level of a tree; none grows until the leaves are pure.
-        min_samples_leaf: Fewest training rows in a leaf.
-    """
-
-    model: Literal["forest"] = "forest"
-    trees: Annotated[int, Field(ge=1, le=10_000)] = 300
-    max_depth: Count | None = None
-    min_samples_leaf: Count = 1
-
-
-class Cnn(Section):
-    """A small convolutional network for grey pictures, trained by torch with Adam.
-
-    Attributes:
-        epochs: Most passes over the training rows.
-        batch_size: Rows per step.
-        learning_rate: Step size of Adam.
-        dropout: Share of activations that are dropped in training.
-        patience: Epochs without a better validation loss after which training stops.
-        threads: CPU threads; a sum in another order has other last bits, so this is part of what a model is.
-    """
-
-    model: Literal["cnn"] = "cnn"
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 60
-    batch_size: Count = 64
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    patience: Count = 10
-    threads: Annotated[int, Field(ge=1, le=256)] = 2
-
-
-Train = Annotated[Forest | Cnn, Field(discriminator="model")]
-MODELS = tuple(model.model_fields["model"].default for model in get_args(get_args(Train)[0]))
-
-
-#: Rules that a pattern would tell in its own language.
-RULES = {
-    "name": "use lower-case letters, digits and dashes, at most 63, like my-digits",
-    "data.source": "the only source so far is builtin://digits",
-}
-
-
 class Gate(Section):
     """What a model must reach on test rows to be published.
 
@@ -110,6 +89,51 @@ class Gate(Section):
 
     metric: Literal["accuracy", "accuracy_low", "f1_macro", "precision_macro", "recall_macro"] = "accuracy"
     minimum: Annotated[float, Field(ge=0, le=1)]
+
+
+class Range(Section):
+    """Numbers that a random search draws from.
+
+    Attributes:
+        low: The smallest.
+        high: The largest.
+        log: Draw evenly on the logarithmic scale.
+        whole: Draw whole numbers.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(f"low={self.low:g} must be below high={self.high:g}, and above 0 where log is set")
+        return self
+
+
+Value = bool | int | float | str
+Choice = Annotated[
+    Annotated[tuple[Value, ...], Tag("values")] | Annotated[Range, Tag("range")],
+    Discriminator(lambda value: "range" if isinstance(value, Mapping | Range) else "values"),
+]
+
+
+class Sweep(Section):
+    """Settings that are tried; the trial that is best on validation rows goes on, alone, to the test rows.
+
+    Attributes:
+        search: ``grid`` tries every combination, ``random`` draws.
+        trials: How many a random search draws.
+        metric: What is compared; ties are broken by the other one.
+        settings: By dotted name below ``train``: the values to try, or a range to draw from.
+    """
+
+    search: Literal["grid", "random"] = "grid"
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 10
+    metric: Literal["accuracy", "log_loss"] = "accuracy"
+    settings: Annotated[dict[str, Choice], Field(min_length=1)]
 
 
 class Config(Section):
@@ -124,7 +148,8 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     data: Data
     split: Split = Split()
-    train: Train
+    train: SerializeAsAny[TrainSettings]
+    sweep: Sweep | None = None
     gate: Gate
 
     @classmethod
@@ -137,23 +162,33 @@ class Config(Section):
         Raises:
             ConfigError: A rule is broken; the first one is named.
         """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise ConfigError(_explain(error)) from None
+        train = content.get("train")
+        if isinstance(train, Mapping):
+            content = {**content, "train": _settings(train)}
+        return validate(cls, content)
 
     def plain(self) -> dict[str, Any]:
         """Return the configuration as JSON values, every default filled in."""
         return self.model_dump(mode="json", exclude_none=True)
 
+    def identity(self) -> dict[str, Any]:
+        """Return what of the configuration decides a model's bytes: where the same data lay is not among it."""
+        content = self.plain()
+        for place in ("source", "checksum", "max_gb"):
+            content["data"].pop(place, None)
+        return content
+
     def flat(self) -> dict[str, str]:
         """Return every setting by its dotted name, as ``--set`` takes it."""
-        sections = self.plain()
-        rows = {name: str(value) for name, value in sections.items() if not isinstance(value, dict)}
-        for section, values in sections.items():
-            if isinstance(values, dict):
-                rows |= {f"{section}.{name}": str(value) for name, value in values.items()}
-        return rows
+        return flatten(self.plain())
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested settings by their dotted names."""
+    rows: dict[str, str] = {}
+    for name, value in content.items():
+        rows |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: str(value)}
+    return rows
 
 
 def read_config(path: Path, overrides: Iterable[str] = ()) -> Config:
@@ -178,56 +213,43 @@ def read_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{path} must be a mapping with name, data, train and gate")
     # The model first: what follows are settings of that model.
     for override in sorted(overrides, key=lambda text: not text.startswith("train.model=")):
-        _set(content, override)
+        key, value = _parse(override)
+        lay(content, key, value)
     return Config.build(content)
 
 
-def _set(content: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise ConfigError(f"--set {override!r} must look like train.model=cnn")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value; quote it") from None
+def lay(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested settings; another ``train.model`` clears the settings of the one before.
+
+    Raises:
+        ConfigError: A part of the key is a value, not a section.
+    """
     *sections, last = key.split(".")
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
-            raise ConfigError(f"--set {override!r}: {section} is a value, it has no {last}")
+            raise ConfigError(f"{key}={value!r}: {section} is a value, it has no {last}")
     if key == "train.model" and content.get("model") != value:
         content.clear()
     content[last] = value
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    # The tag of the chosen model stands in the path of an error: train.cnn.epochs is train.epochs to the user.
-    where = [str(part) for part in first["loc"] if part not in MODELS]
-    name = ".".join(where) or "configuration"
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
-        close = difflib.get_close_matches(where[-1], known, n=1)
-        others = [model for model, section in _models().items() if where[-1] in section.model_fields]
-        if where[0] == "train" and others:
-            return f"{name} is a setting of train.model={' and '.join(others)}, not of this model"
-        hint = f"did you mean {'.'.join([*where[:-1], close[0]])}?" if close else f"known here: {', '.join(known)}"
-        return f"{name} is not a setting; {hint}"
-    if first["type"] == "string_pattern_mismatch" and name in RULES:
-        return f"{name}={first['input']!r}: {RULES[name]}"
-    if first["type"] == "missing":
-        return f"{name} is missing"
-    if first["type"] == "union_tag_invalid":
-        return f"train.model={first['ctx']['tag']} is not a model; choose one of {', '.join(MODELS)}"
-    return f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+def _parse(override: str) -> tuple[str, Any]:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override!r} must look like train.model=mnist_cnn")
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value; quote it") from None
 
 
-def _models() -> dict[str, type[Forest] | type[Cnn]]:
-    return dict(zip(MODELS, get_args(get_args(Train)[0]), strict=True))
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    section: Any = Config
-    for part in location:
-        section = _models()[str(part)] if part in MODELS else section.model_fields[part].annotation
-    return sorted(section.model_fields) if hasattr(section, "model_fields") else []
+def _settings(content: Mapping[str, Any]) -> TrainSettings:
+    if "model" not in content:
+        raise ConfigError(f"train.model is missing; choose one of {', '.join(registry())}")
+    model = find(content["model"])
+    for key in content:
+        others = [name for name, other in registry().items() if key in other.settings.model_fields]
+        if key not in model.settings.model_fields and others:
+            raise ConfigError(f"train.{key} is a setting of train.model={' and '.join(others)}, not of {model.name}")
+    return validate(model.settings, content, "train")

@@ -6,6 +6,7 @@ On a laptop the runner sets these variables, on a cluster a ConfigMap and a Secr
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from components.errors import ConfigError
@@ -73,6 +74,11 @@ class Destination:
 def run_name(platform_id: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return the name that a run is recorded under: ``SLIPWAY_RUN`` where a runner set it, else the platform's id."""
     return environment.get("SLIPWAY_RUN") or platform_id
+
+
+def cache_folder(default: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where downloads are kept: ``SLIPWAY_CACHE``, which a runner sets where a folder outlives a step."""
+    return Path(environment.get("SLIPWAY_CACHE") or default / "cache")
 
 
 def _need(environment: Mapping[str, str], name: str, meaning: str) -> str:

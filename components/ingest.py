@@ -1,56 +1,93 @@
-"""Ingest: a source in, an immutable snapshot of its raw rows and their digest out."""
+"""Ingest: a source in, a snapshot of its rows out."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from components.config import Data
-from components.dataset import Rows, row_digests, save_arrays
-from components.errors import ConfigError
+from components.errors import DataError
+from components.remote import bring
+from components.snapshot import Snapshot
+from components.sources.columns import format_of
 
-Source = Callable[[], tuple[NDArray[Any], NDArray[Any], Rows]]
+Reader = Callable[[Path, Data, Path], Snapshot]
+IDX = "*-images-idx3-ubyte*"
+GIGABYTE = 10**9
+VERSION = "data://"
 
 
-def ingest(data: Data, directory: Path) -> str:
-    """Write the snapshot: ``x.npy``, ``y.npy`` and ``rows.json``.
-
-    Rows are stored in the order of their digests, so the same rows give the same bytes and the same digest in
-    whatever order the source hands them out.
+def ingest(data: Data, scratch: Path, cache: Path) -> Snapshot:
+    """Read every row of a source.
 
     Args:
         data: The source.
-        directory: Created.
-
-    Returns:
-        The digest of the snapshot, 64 hexadecimal digits.
+        scratch: A folder for arrays that are too large for memory; the snapshot refers to it.
+        cache: A folder for downloads, which a later call goes on with.
 
     Raises:
         ConfigError: There is no such source.
+        DataError: The source can't be used.
+        StoreError: The object store can't be reached.
     """
-    source = SOURCES.get(data.source)
-    if source is None:
-        raise ConfigError(f"data.source={data.source} is not known; choose one of {', '.join(SOURCES)}")
-    x, y, rows = source()
-    x, y = x.astype(np.float32), y.astype(np.int64)
-    digests = row_digests(x, y, rows.labels)
-    order = sorted(range(len(digests)), key=digests.__getitem__)
-    digest = hashlib.sha256(b"".join(digests[index] for index in order)).hexdigest()
-    save_arrays(directory, x[order], y[order])
-    rows.model_copy(update={"digest": digest}).save(directory)
-    return digest
+    if data.source.startswith("builtin://"):
+        from components.sources import builtin
+
+        return builtin.read(data)
+    place = locate(data, cache)
+    chosen = data.format or guess(place)
+    scratch.mkdir(parents=True, exist_ok=True)
+    return READERS[chosen](place, data, scratch)
 
 
-def _digits() -> tuple[NDArray[Any], NDArray[Any], Rows]:
-    from sklearn.datasets import load_digits
+def locate(data: Data, cache: Path) -> Path:
+    """Return the local file or folder that holds a source, fetched if it is elsewhere."""
+    from components.sources.idx import MEMBERS
 
-    bunch = load_digits()
-    labels = tuple(str(name) for name in bunch.target_names)
-    rows = Rows(kind="image", shape=(8, 8), labels=labels, minimum=0.0, maximum=16.0)
-    return bunch.images, bunch.target, rows
+    members = MEMBERS if data.format == "idx" else ()
+    limit = int(data.max_gb * GIGABYTE)
+    if data.source.startswith(VERSION):
+        from components.destination import Destination
+        from components.store import open_store
+        from components.versions import open_version
+
+        return open_version(open_store(Destination.from_environment().store), data.source, cache)
+    return bring(data.source, cache, checksum=data.checksum, max_bytes=limit, members=members)
 
 
-SOURCES: dict[str, Source] = {"builtin://digits": _digits}
+def guess(place: Path) -> str:
+    """Tell the format from what is there.
+
+    Raises:
+        DataError: It can't be told.
+    """
+    if place.is_dir() and next(place.rglob(IDX), None):
+        return "idx"
+    table = format_of(place)
+    if table:
+        return table
+    if place.is_dir() and any(path.is_dir() for path in place.iterdir()):
+        return "pictures"
+    raise DataError(
+        f"can't tell what {place} is; give a CSV or Parquet file, a folder with a folder of pictures per class, or the "
+        "folder of the idx files, or set data.format"
+    )
+
+
+def _table(place: Path, data: Data, _: Path) -> Snapshot:
+    from components.sources import table
+
+    return table.read(place, data)
+
+
+def _idx(place: Path, _: Data, __: Path) -> Snapshot:
+    from components.sources import idx
+
+    return idx.read(place)
+
+
+def _pictures(place: Path, data: Data, scratch: Path) -> Snapshot:
+    from components.sources import pictures
+
+    return pictures.read(place, data, scratch)
+
+
+READERS: dict[str, Reader] = {"csv": _table, "parquet": _table, "idx": _idx, "pictures": _pictures}

@@ -3,11 +3,14 @@
 Nothing here depends on more than S3: plain puts, gets, listings, and the conditional put (``If-None-Match: *``).
 """
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -17,15 +20,31 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
+from components.archive import places
 from components.destination import S3
-from components.errors import StoreError
+from components.errors import DataError, StoreError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 #: What a retry may cure: the transport retries a refused or broken connection and these answers, 0.5 s to 4 s apart.
 TRANSIENT = (429, 500, 502, 503, 504)
 RETRIES = 4
+#: Kept open: as many as threads of ours that fetch or upload at once.
+CONNECTIONS = 16
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Object:
+    """What a listing tells about an object.
+
+    Attributes:
+        size: In bytes.
+        tag: Changes whenever the content does; S3 calls it ETag.
+    """
+
+    size: int
+    tag: str
 
 
 class Store(Protocol):
@@ -48,6 +67,9 @@ class Store(Protocol):
     def keys(self, prefix: str) -> list[str]:
         """Return every key that starts with the prefix, ascending."""
 
+    def objects(self, prefix: str) -> dict[str, Object]:
+        """Return every object whose key starts with the prefix, keys ascending."""
+
 
 def open_store(uri: str) -> Store:
     """Open a store by its URI.
@@ -65,6 +87,52 @@ def open_store(uri: str) -> Store:
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(S3.from_environment(), parts.netloc, parts.path.strip("/"))
     raise StoreError(f"{uri!r} is not a store; use file:///absolute/path or s3://bucket/prefix")
+
+
+def mirror(store: Store, objects: Mapping[str, Object], folder: Path, done: Callable[[int], None]) -> None:
+    """Make a folder hold these objects of a store and nothing else; what is there unchanged is not read again.
+
+    Args:
+        store: The store.
+        objects: What its listing says.
+        folder: The folder; a file beside it remembers the tags of what it holds.
+        done: Told the size of each object that has come, in this thread.
+
+    Raises:
+        DataError: A key would not lie below the folder, or an object changed since the listing.
+        StoreError: The store can't be read.
+    """
+    paths, journal = places(objects, folder), folder.with_name(f"{folder.name}.jsonl")
+    known, kept = _known(journal), set(paths.values())
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif not path.is_dir() and path not in kept:
+            path.unlink()
+
+    def read(key: str) -> str:
+        paths[key].parent.mkdir(parents=True, exist_ok=True)
+        store.get(key, paths[key])
+        if paths[key].stat().st_size != objects[key].size:
+            raise DataError(f"{store.uri}/{key} is not as large as it was listed; run again when nothing writes to it")
+        return key
+
+    same = {key for key, path in paths.items() if path.is_file() and path.stat().st_size == objects[key].size}
+    wanted = [key for key in paths if key not in same or known.get(key) != objects[key].tag]
+    with ThreadPoolExecutor(CONNECTIONS // 2) as pool, journal.open("a") as log:
+        for key in pool.map(read, wanted):
+            log.write(json.dumps([key, objects[key].tag]) + "\n")
+            log.flush()
+            done(objects[key].size)
+
+
+def _known(journal: Path) -> dict[str, str]:
+    """Return the tags of what was read before."""
+    known: dict[str, str] = {}
+    for line in journal.read_text().splitlines() if journal.exists() else ():
+        with suppress(ValueError):  # the last line of a process that was killed
+            key, known[key] = json.loads(line)
+    return known
 
 
 class FolderStore:
@@ -101,8 +169,17 @@ class FolderStore:
 
     def keys(self, prefix: str) -> list[str]:
         """List files, half-written ones left out."""
-        found = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
-        return sorted(key for key in found if key.startswith(prefix) and not key.endswith(".partial"))
+        return list(self.objects(prefix))
+
+    def objects(self, prefix: str) -> dict[str, Object]:
+        """List files with their sizes and times, half-written ones left out."""
+        found: dict[str, Object] = {}
+        for path in self.root.rglob("*"):
+            key = path.relative_to(self.root).as_posix()
+            if path.is_file() and key.startswith(prefix) and not key.endswith(".partial"):
+                state = path.stat()
+                found[key] = Object(state.st_size, str(state.st_mtime_ns))
+        return dict(sorted(found.items()))
 
     @contextmanager
     def _copied(self, key: str, path: Path) -> Iterator[Path]:
@@ -130,6 +207,7 @@ class S3Store:
     def __init__(self, server: S3, bucket: str, prefix: str) -> None:
         endpoint = urlsplit(server.endpoint)
         self._http = urllib3.PoolManager(
+            maxsize=CONNECTIONS,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             retries=urllib3.Retry(total=RETRIES, backoff_factor=0.5, status_forcelist=TRANSIENT, allowed_methods=None),
         )
@@ -189,10 +267,18 @@ class S3Store:
 
     def keys(self, prefix: str) -> list[str]:
         """List the bucket below the prefix."""
-        objects = self._call(lambda: list(self._client.list_objects(
+        return list(self.objects(prefix))
+
+    def objects(self, prefix: str) -> dict[str, Object]:
+        """List the bucket below the prefix with sizes and ETags."""
+        listed = self._call(lambda: list(self._client.list_objects(
             bucket_name=self._bucket, prefix=self._prefix + prefix, recursive=True
         )))  # fmt: skip
-        return sorted(str(item.object_name).removeprefix(self._prefix) for item in objects)
+        found = {
+            str(item.object_name).removeprefix(self._prefix): Object(int(item.size or 0), str(item.etag))
+            for item in listed
+        }
+        return dict(sorted(found.items()))
 
     def _call(self, action: Callable[[], T]) -> T:
         try:

@@ -1,48 +1,62 @@
-"""A snapshot has one digest, whatever order its source has."""
+"""Ingest brings a source here, tells what it is, and reads it."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-from stages import DIGITS
+from PIL import Image
 
-from components import ingest as module
-from components.config import Data, read_config
-from components.dataset import Rows
-from components.errors import ConfigError
-from components.ingest import ingest
+from components.config import Data
+from components.errors import ConfigError, DataError
+from components.ingest import guess, ingest
 
 
-def test_digits_are_all_there(forest_run):
-    x, y = np.load(forest_run.raw / "x.npy"), np.load(forest_run.raw / "y.npy")
-    assert (x.shape, x.dtype, y.shape) == ((1797, 8, 8), np.float32, (1797,))
-    assert (x.min(), x.max()) == (0, 16)
-    assert np.bincount(y).min() > 170
+def test_a_built_in_data_set_needs_no_place(tmp_path):
+    assert len(ingest(Data(source="builtin://iris"), tmp_path / "scratch", tmp_path / "cache")) == 150
+    assert not list(tmp_path.iterdir())
 
 
-def test_the_same_rows_in_another_order_are_the_same_snapshot(tmp_path, monkeypatch):
-    x = np.random.default_rng(0).random((20, 3)).astype(np.float32)
-    y = np.arange(20) % 2
-    rows = Rows(kind="tabular", shape=(3,), labels=("a", "b"))
-    order = np.random.default_rng(1).permutation(20)
-    sources = {"builtin://straight": (x, y, rows), "builtin://shuffled": (x[order], y[order], rows)}
-    monkeypatch.setattr(module, "SOURCES", {name: lambda value=value: value for name, value in sources.items()})
-    digests = {ingest(Data(source=name), tmp_path / name[10:]) for name in sources}
-    assert len(digests) == 1
-    straight, shuffled = ((tmp_path / name / "x.npy").read_bytes() for name in ("straight", "shuffled"))
-    assert straight == shuffled
+def test_a_path_and_its_url_are_the_same_data(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("x,y\n1,a\n2,b\n")
+    versions = {
+        ingest(Data(source=source, label="y"), tmp_path / "scratch", tmp_path / "cache").digest()
+        for source in (str(path), path.as_uri())
+    }
+    assert len(versions) == 1
 
 
-def test_one_changed_value_is_another_snapshot(tmp_path, monkeypatch):
-    config = read_config(DIGITS)
-    x, y, rows = module.SOURCES["builtin://digits"]()
-    changed = x.copy()
-    changed[0, 0, 0] += 1
-    monkeypatch.setattr(module, "SOURCES", {config.data.source: lambda: (changed, y, rows)})
-    first = ingest(config.data, tmp_path / "changed")
-    monkeypatch.setattr(module, "SOURCES", {config.data.source: lambda: (x, y, rows)})
-    assert ingest(config.data, tmp_path / "original") != first
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
 
 
-def test_an_unknown_source_is_named_with_those_that_exist(tmp_path):
-    with pytest.raises(ConfigError, match="builtin://nothing is not known; choose one of builtin://digits"):
-        ingest(Data(source="builtin://nothing"), tmp_path / "raw")
-    assert not (tmp_path / "raw").exists()
+def test_the_format_is_told_from_what_is_there(tmp_path):
+    (tmp_path / "some.csv").touch()
+    (tmp_path / "some.PARQUET").touch()
+    picture(tmp_path / "photos" / "cat" / "1.png")
+    (tmp_path / "digits" / "raw").mkdir(parents=True)
+    (tmp_path / "digits" / "raw" / "train-images-idx3-ubyte.gz").touch()
+    told = {name: guess(tmp_path / name) for name in ("some.csv", "some.PARQUET", "photos", "digits")}
+    assert told == {"some.csv": "csv", "some.PARQUET": "parquet", "photos": "pictures", "digits": "idx"}
+
+
+def test_what_can_not_be_told_is_named_with_what_can(tmp_path):
+    (tmp_path / "notes.doc").touch()
+    for place in (tmp_path / "notes.doc", tmp_path):
+        with pytest.raises(DataError, match="can't tell what .* is; give a CSV or Parquet file"):
+            guess(place)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("builtin://nothing", "is not known; choose builtin://digits"), ("ftp://host/file.csv", "ftp://host/file.csv")],
+)
+def test_an_unknown_source_is_named(tmp_path, source, told):
+    with pytest.raises(ConfigError, match=told):
+        ingest(Data(source=source, label="y"), tmp_path / "scratch", tmp_path / "cache")
+
+
+def test_a_place_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match="none.csv"):
+        ingest(Data(source=str(tmp_path / "none.csv"), label="y"), tmp_path / "scratch", tmp_path / "cache")
