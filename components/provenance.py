@@ -9,12 +9,7 @@ from pathlib import Path
 
 import components
 import modelpackage
-
-#: The libraries whose version can change a model's bytes, by kind of model.
-SOFTWARE = {
-    "forest": ("numpy", "onnx", "scikit-learn", "skl2onnx"),
-    "cnn": ("numpy", "onnx", "onnxscript", "torch"),
-}
+from components.models import find
 
 
 def code_digest() -> str:
@@ -30,22 +25,23 @@ def _version(distribution: str) -> str:
     return metadata.version(distribution)
 
 
-def software(model: str) -> dict[str, str]:
-    """Return the versions that shape a model of this kind."""
+def software(models: Iterable[str]) -> dict[str, str]:
+    """Return the versions that shape models of these kinds."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {"python": python} | {name: _version(name) for name in SOFTWARE[model]}
+    names = sorted({name for model in models for name in find(model).software})
+    return {"python": python} | {name: _version(name) for name in names}
 
 
-def fingerprint(data: str, model: str) -> str:
+def fingerprint(data: str, models: Iterable[str]) -> str:
     """Return one digest of everything outside the configuration that a trained model depends on.
 
     A cached training step takes it as an input, so a cache can't answer for other data, other code or another library.
 
     Args:
-        data: Digest of the raw snapshot.
-        model: Kind of model.
+        data: Digest of the snapshot.
+        models: Kinds of model.
     """
-    parts = [data, code_digest(), *(f"{name}={version}" for name, version in software(model).items())]
+    parts = [data, code_digest(), *(f"{name}={version}" for name, version in software(models).items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -1,14 +1,16 @@
-"""Train: splits in; the model as an ONNX graph, its history, and its own answers to the test rows out."""
+"""Train: splits in; the model as an ONNX graph, its history, and its own answers to held-out rows out."""
 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.config import Config
 from components.console import say
-from components.dataset import Splits
+from components.dataset import Part, Splits
 from components.errors import TrainingError
-from components.models import fit
+from components.metrics import measure
+from components.models import Trained, fit
 from modelpackage import canonical_json
 
 GRAPH = "graph.onnx"
@@ -26,17 +28,26 @@ def train(config: Config, splits: Splits, directory: Path) -> None:
         config: The run.
         splits: What preprocessing wrote.
         directory: Created: ``graph.onnx``, ``native.npy`` (probabilities, float32, (test rows, classes)) and
-            ``training.json`` (``tolerance`` and ``history``).
+            ``training.json`` (``tolerance``, ``history``, and ``validation``: accuracy and log loss).
 
     Raises:
         TrainingError: Training can't start, or gave something that is no probability.
     """
     trained = fit(config.train, splits, config.seed)
-    native = trained.predict(splits.x("test"))
-    if not np.isfinite(native).all() or not np.allclose(native.sum(axis=1), 1, atol=1e-3):
-        raise TrainingError("the trained model does not answer with probabilities; check the data and the settings")
+    held = splits.part("validation")
+    judged = measure(held.y, _answers(trained, held))
+    validation = {name: judged[name] for name in ("accuracy", "log_loss")}
+    native = _answers(trained, splits.part("test"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / GRAPH).write_bytes(trained.graph)
     np.save(directory / NATIVE, native, allow_pickle=False)
-    (directory / TRAINING).write_bytes(canonical_json({"tolerance": trained.tolerance, "history": trained.history}))
-    say(f"exported {len(trained.graph) / 1e6:.1f} MB of ONNX")
+    account = {"tolerance": trained.tolerance, "history": trained.history, "validation": validation}
+    (directory / TRAINING).write_bytes(canonical_json(account))
+    say(f"validation accuracy {validation['accuracy']:.4f}; exported {len(trained.graph) / 1e6:.1f} MB of ONNX")
+
+
+def _answers(trained: Trained, part: Part) -> NDArray[np.float32]:
+    answers = np.concatenate([trained.predict(batch) for batch in part.batches()])
+    if not np.isfinite(answers).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+        raise TrainingError("the trained model does not answer with probabilities; check the data and the settings")
+    return answers

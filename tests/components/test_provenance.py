@@ -30,9 +30,9 @@ def test_a_copy_elsewhere_has_the_same_code_and_one_changed_character_is_other_c
 
 
 def test_data_model_and_software_each_change_the_fingerprint(monkeypatch):
-    base = provenance.fingerprint("0" * 64, "forest")
-    assert provenance.fingerprint("0" * 64, "forest") == base
-    assert provenance.fingerprint("1" * 64, "forest") != base
-    assert provenance.fingerprint("0" * 64, "cnn") != base
+    base = provenance.fingerprint("0" * 64, ["random_forest"])
+    assert provenance.fingerprint("0" * 64, ["random_forest"]) == base
+    assert provenance.fingerprint("1" * 64, ["random_forest"]) != base
+    assert provenance.fingerprint("0" * 64, ["mnist_cnn"]) != base
     monkeypatch.setattr(provenance, "_version", lambda name: "0.0" if name == "scikit-learn" else "1.0")
-    assert provenance.fingerprint("0" * 64, "forest") != base
+    assert provenance.fingerprint("0" * 64, ["random_forest"]) != base

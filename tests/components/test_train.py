@@ -5,13 +5,15 @@ import json
 import numpy as np
 import onnx
 import pytest
-from stages import DIGITS, run_stages
+from stages import CONFIGS, DIGITS, run_stages
 
 from components.config import read_config
 from components.dataset import Splits
 from components.errors import TrainingError
 from components.evaluate import run_graph
-from components.models import Trained, fit, require
+from components.ingest import ingest
+from components.models import Trained, find, fit
+from components.preprocess import preprocess
 from components.train import train
 
 
@@ -21,11 +23,11 @@ def test_the_graph_takes_raw_rows_and_gives_probabilities(forest_run):
     assert [tensor.name for tensor in model.graph.input] == ["image"]
     assert [tensor.name for tensor in model.graph.output] == ["probabilities"]
     native = np.load(forest_run.model / "native.npy")
-    assert native.shape == (len(forest_run.splits.y("test")), 10)
+    assert native.shape == (len(forest_run.splits.part("test").y), 10)
     np.testing.assert_allclose(native.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("overrides", [("train.trees=10",), ("train.model=cnn", "train.epochs=1")])
+@pytest.mark.parametrize("overrides", [("train.trees=10",), ("train.model=mnist_cnn", "train.epochs=1")])
 def test_two_runs_give_the_same_bytes(tmp_path, overrides):
     runs = [run_stages(tmp_path / name, *overrides) for name in ("one", "two")]
     for file in ("graph.onnx", "native.npy", "training.json"):
@@ -34,43 +36,53 @@ def test_two_runs_give_the_same_bytes(tmp_path, overrides):
 
 
 def test_a_graph_tells_nothing_of_the_machine_that_made_it(tmp_path):
-    run = run_stages(tmp_path, "train.model=cnn", "train.epochs=1")
+    run = run_stages(tmp_path, "train.model=mnist_cnn", "train.epochs=1")
     graph = (run.model / "graph.onnx").read_bytes()
     assert b"site-packages" not in graph
     assert str(tmp_path).encode() not in graph
 
 
 def test_the_best_epoch_is_kept_and_training_stops_when_nothing_gets_better(tmp_path):
-    run = run_stages(tmp_path, "train.model=cnn", "train.epochs=30", "train.learning_rate=0.02", "train.patience=1")
+    run = run_stages(
+        tmp_path, "train.model=mnist_cnn", "train.epochs=30", "train.learning_rate=0.02", "train.patience=1"
+    )
     history = json.loads((run.model / "training.json").read_bytes())["history"]
     losses = [entry["loss"] for entry in history]
     assert len(losses) < 30
     assert losses[-1] > min(losses)
     assert losses.index(min(losses)) == len(losses) - 2
     best = history[losses.index(min(losses))]
-    x, y = run.splits.x("validation"), run.splits.y("validation")
-    trained_accuracy = (run_graph((run.model / "graph.onnx").read_bytes(), "image", x).argmax(axis=1) == y).mean()
+    held = run.splits.part("validation")
+    answers = run_graph((run.model / "graph.onnx").read_bytes(), held.batches())
+    trained_accuracy = (answers.argmax(axis=1) == held.y).mean()
     assert trained_accuracy == pytest.approx(best["accuracy"])
 
 
 def test_a_loss_that_is_no_number_stops_with_the_setting_to_change(forest_run):
     splits = forest_run.splits
-    config = read_config(DIGITS, ["train.model=cnn", "train.learning_rate=1.0", "train.epochs=2"])
+    config = read_config(DIGITS, ["train.model=mnist_cnn", "train.learning_rate=1.0", "train.epochs=2"])
     broken = Splits(splits.directory)
-    broken.scaling = splits.scaling.model_copy(update={"factor": (3e37,)})
-    with pytest.raises(TrainingError, match="epoch 1 is not a number; lower train.learning_rate=1"):
+    broken.preprocessing = splits.preprocessing.model_copy(update={"factor": (3e37,)})
+    with pytest.raises(
+        TrainingError, match="the loss of epoch 1, batch 1 is not a number; lower train.learning_rate=1"
+    ):
         fit(config.train, broken, 0)
 
 
-def test_rows_that_are_no_pictures_are_refused_by_the_network(forest_run):
-    splits = Splits(forest_run.splits.directory)
-    splits.rows = splits.rows.model_copy(update={"shape": (64,)})
-    with pytest.raises(TrainingError, match=r"takes pictures of shape \(height, width\)"):
-        fit(read_config(DIGITS, ["train.model=cnn"]).train, splits, 0)
+def test_rows_that_a_model_can_not_learn_from_are_refused_with_those_that_can(tmp_path):
+    config = read_config(CONFIGS / "iris.yaml", ["train.model=mnist_cnn"])
+    snapshot = ingest(config.data, tmp_path / "scratch", tmp_path / "cache")
+    preprocess(config, snapshot, tmp_path / "splits")
+    told = "train.model=mnist_cnn learns from image data, these rows are tabular; choose one of random_forest"
+    with pytest.raises(TrainingError, match=told):
+        fit(config.train, Splits(tmp_path / "splits"), 0)
 
 
 def test_answers_that_are_no_probabilities_are_refused(forest_run, tmp_path, monkeypatch):
-    wrong = Trained(predict=lambda x: np.ones((len(x), 10), np.float32), graph=b"", history=[], tolerance=0.0)
+    def predict(inputs):
+        return np.ones((len(inputs["image"]), 10), np.float32)
+
+    wrong = Trained(predict=predict, graph=b"", history=[], tolerance=0.0)
     monkeypatch.setattr("components.train.fit", lambda *_: wrong)
     with pytest.raises(TrainingError, match="does not answer with probabilities"):
         train(forest_run.config, forest_run.splits, tmp_path / "model")
@@ -78,7 +90,15 @@ def test_answers_that_are_no_probabilities_are_refused(forest_run, tmp_path, mon
 
 
 def test_a_missing_library_is_told_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(TrainingError, match="train.model=cnn needs torch and onnxscript.*make setup-torch"):
-        require("cnn")
-    require("forest")
+    monkeypatch.setattr("components.models._installed", lambda name: "torch" not in name)
+    with pytest.raises(TrainingError, match="train.model=mnist_cnn needs torch and torchvision.*make setup-torch"):
+        find("mnist_cnn").require()
+    find("random_forest").require()
+
+
+def test_the_account_of_a_training_holds_its_score_on_validation_rows(forest_run):
+    account = json.loads((forest_run.model / "training.json").read_bytes())
+    held = forest_run.splits.part("validation")
+    answers = run_graph((forest_run.model / "graph.onnx").read_bytes(), held.batches())
+    assert account["validation"]["accuracy"] == pytest.approx((answers.argmax(axis=1) == held.y).mean(), abs=1e-6)
+    assert account["validation"]["log_loss"] < 1

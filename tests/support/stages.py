@@ -8,9 +8,11 @@ from components.dataset import Splits
 from components.evaluate import Evaluation, evaluate
 from components.ingest import ingest
 from components.preprocess import preprocess
+from components.snapshot import Snapshot
 from components.train import train
 
-DIGITS = Path(__file__).parents[2] / "configs" / "digits.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs"
+DIGITS = CONFIGS / "digits.yaml"
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,19 @@ class Run:
     """The stages of one run up to the verdict."""
 
     config: Config
-    raw: Path
+    snapshot: Snapshot
     splits: Splits
     model: Path
     evaluation: Evaluation
     evaluation_path: Path
 
 
-def run_stages(root: Path, *overrides: str) -> Run:
-    """Run ingest, preprocess, train and evaluate on digits."""
-    config = read_config(DIGITS, overrides)
-    ingest(config.data, root / "raw")
-    preprocess(config.split, config.seed, root / "raw", root / "splits")
+def run_stages(root: Path, *overrides: str, path: Path = DIGITS) -> Run:
+    """Run ingest, preprocess, train and evaluate on digits, or on what another configuration names."""
+    config = read_config(path, overrides)
+    snapshot = ingest(config.data, root / "scratch", root / "cache")
+    preprocess(config, snapshot, root / "splits")
     splits = Splits(root / "splits")
     train(config, splits, root / "model")
     evaluation = evaluate(config, splits, root / "model", root / "evaluation")
-    return Run(config, root / "raw", splits, root / "model", evaluation, root / "evaluation")
+    return Run(config, snapshot, splits, root / "model", evaluation, root / "evaluation")
