@@ -1,8 +1,9 @@
 """Evaluate: the exported graph and the test rows in; metrics, figures, one report and the verdict of the gate out."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import onnxruntime
@@ -12,13 +13,15 @@ from pydantic import BaseModel, ConfigDict
 from components import figures, metrics
 from components.config import Config, Gate
 from components.console import say
-from components.dataset import Splits
+from components.dataset import Inputs, Splits
+from components.mistakes import worst
+from components.preprocess import read_slices
 from components.report import render_report
+from components.sweep import read_trials
 from components.train import GRAPH, TRAINING
 from modelpackage import canonical_json
 
 REPORT = "report.html"
-BATCH_ROWS = 1024
 
 
 class Evaluation(BaseModel):
@@ -27,6 +30,7 @@ class Evaluation(BaseModel):
     Attributes:
         metrics: By name; every one a number between 0 and 1 for which more is better, but for losses and errors.
         per_class: Precision, recall, F1 and support of each label.
+        slices: Accuracy with its interval and rows, by column and value.
         confusion: Rows are true labels, columns predicted ones.
         verdict: Whether the model may be published.
         reason: The comparison behind the verdict, in one sentence.
@@ -36,6 +40,7 @@ class Evaluation(BaseModel):
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
+    slices: dict[str, dict[str, dict[str, float]]] = {}
     confusion: tuple[tuple[int, ...], ...]
     verdict: Literal["passed", "refused"]
     reason: str
@@ -55,13 +60,15 @@ def evaluate(config: Config, splits: Splits, model: Path, directory: Path) -> Ev
         model: What training wrote.
         directory: Created: ``evaluation.json``, ``report.html`` and ``figures/``.
     """
-    probabilities = run_graph((model / GRAPH).read_bytes(), splits.rows.tensor().name, splits.x("test"))
-    truth = splits.y("test")
+    test = splits.part("test")
+    probabilities = run_graph((model / GRAPH).read_bytes(), test.batches())
+    truth = test.y
     measured = metrics.measure(truth, probabilities)
     verdict, reason = decide(config.gate, measured)
     evaluation = Evaluation(
         metrics=measured,
         per_class=metrics.per_class(truth, probabilities, splits.rows.labels),
+        slices=metrics.by_slice(truth, probabilities, read_slices(splits.directory)),
         confusion=metrics.confusion(truth, probabilities),
         verdict=verdict,
         reason=reason,
@@ -69,9 +76,10 @@ def evaluate(config: Config, splits: Splits, model: Path, directory: Path) -> Ev
     say(f"{verdict}: {reason}")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "evaluation.json").write_bytes(canonical_json(evaluation.model_dump(mode="json")))
-    history = _history(model)
-    drawn = figures.draw_all(directory / "figures", splits, truth, probabilities, history)
-    (directory / REPORT).write_text(render_report(config, splits, evaluation, drawn), encoding="utf-8")
+    training = json.loads((model / TRAINING).read_bytes())
+    drawn = figures.draw_all(directory / "figures", test, probabilities, training["history"], read_trials(model))
+    report = render_report(config, splits, evaluation, drawn, worst(test, probabilities), read_trials(model))
+    (directory / REPORT).write_text(report, encoding="utf-8")
     return evaluation
 
 
@@ -88,15 +96,7 @@ def decide(gate: Gate, measured: dict[str, float]) -> tuple[Literal["passed", "r
     return "refused", f"{gate.metric} {value:.4f} is below the gate's minimum {gate.minimum:.4f}{interval}"
 
 
-def run_graph(graph: bytes, name: str, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a graph's probabilities for raw rows, shape (rows, classes), in batches so that memory stays flat."""
+def run_graph(graph: bytes, batches: Iterable[Inputs]) -> NDArray[np.float32]:
+    """Return a graph's probabilities for batches as clients send them, shape (rows, classes)."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    parts = [
-        session.run(None, {name: np.array(x[start : start + BATCH_ROWS])})[0] for start in range(0, len(x), BATCH_ROWS)
-    ]
-    return np.concatenate(parts)
-
-
-def _history(model: Path) -> list[dict[str, float]]:
-    history: list[dict[str, float]] = json.loads((model / TRAINING).read_bytes())["history"]
-    return history
+    return np.concatenate([session.run(None, batch)[0] for batch in batches])

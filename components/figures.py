@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from components.dataset import Splits
+from components.dataset import Part
 from components.metrics import calibration, confusion
+from components.mistakes import Mistake, worst
 
 BLUE, ORANGE, GREY = "#1f5f99", "#d9730d", "#8a8f98"
 STYLE = {
@@ -24,39 +26,41 @@ STYLE = {
     "svg.fonttype": "none",  # text stays text: selectable, small, in the reader's own font
     "svg.hashsalt": "slipway",
 }
-MOST_MISTAKES = 12
 #: Beyond this many classes numbers in the cells can't be read.
 MOST_NUMBERED_CLASSES = 20
 
 
 def draw_all(
     directory: Path,
-    splits: Splits,
-    truth: NDArray[np.int64],
+    test: Part,
     probabilities: NDArray[np.float32],
     history: Sequence[dict[str, float]],
+    trials: Sequence[dict[str, Any]],
 ) -> dict[str, Path]:
     """Draw what there is to see.
 
     Args:
         directory: Created.
-        splits: The data, for its labels and pictures.
-        truth: Shape (test rows,).
+        test: The test rows.
         probabilities: Shape (test rows, classes).
         history: One entry per epoch, or none.
+        trials: One entry per trial of a sweep, or none.
 
     Returns:
         The SVG file of each figure, by title, in the order in which a reader wants them.
     """
-    labels = splits.rows.labels
+    truth, rows = test.y, test.rows
     drawn = {
-        "Confusion matrix": _confusion(confusion(truth, probabilities), labels),
+        "Confusion matrix": _confusion(confusion(truth, probabilities), rows.labels),
         "Calibration": _calibration(calibration(truth, probabilities)),
     }
     if history:
         drawn["Learning curve"] = _learning_curve(history)
-    if splits.rows.kind == "image" and (probabilities.argmax(axis=1) != truth).any():
-        drawn["Most confident mistakes"] = _mistakes(splits.x("test"), truth, probabilities, labels)
+    if trials:
+        drawn["Trials"] = _trials(trials)
+    mistakes = worst(test, probabilities)
+    if rows.kind == "image" and mistakes:
+        drawn["Most confident mistakes"] = _mistakes(test, mistakes)
     directory.mkdir(parents=True, exist_ok=True)
     paths = {}
     for title, figure in drawn.items():
@@ -119,21 +123,26 @@ def _learning_curve(history: Sequence[dict[str, float]]) -> Figure:
     return figure
 
 
-def _mistakes(
-    x: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
-    labels: Sequence[str],
-) -> Figure:
-    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != truth)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
-    columns = min(6, len(worst))
-    lines = -(-len(worst) // columns)
+def _trials(trials: Sequence[dict[str, Any]]) -> Figure:
+    figure, axes = _axes(5.4, max(2.4, 0.3 * len(trials) + 1))
+    names = [", ".join(f"{name}={value}" for name, value in trial["settings"].items()) for trial in trials]
+    places = range(len(trials))
+    colours = [ORANGE if trial["chosen"] else BLUE for trial in trials]
+    axes.scatter([trial["validation"]["accuracy"] for trial in trials], places, color=colours, zorder=3)
+    axes.set_yticks(places, names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("accuracy on validation rows (orange: chosen)")
+    return figure
+
+
+def _mistakes(test: Part, mistakes: Sequence[Mistake]) -> Figure:
+    columns = min(6, len(mistakes))
+    lines = -(-len(mistakes) // columns)
     figure = Figure(figsize=(1.3 * columns, 1.7 * lines))
-    for axes, row in zip(figure.subplots(lines, columns, squeeze=False).flat, worst, strict=False):
-        axes.imshow(x[row], cmap="gray_r")
-        axes.set_title(f"{labels[truth[row]]} read as {labels[predicted[row]]}\n{confidence[row]:.0%} sure", fontsize=8)
+    for axes, mistake in zip(figure.subplots(lines, columns, squeeze=False).flat, mistakes, strict=False):
+        # Ink is dark where the range of grey says nothing else; photographs are light where they are light.
+        axes.imshow(test.x[mistake.row], cmap="gray" if test.rows.picture else "gray_r")
+        axes.set_title(f"{mistake.truth} read as {mistake.predicted}\n{mistake.confidence:.0%} sure", fontsize=8)
     for axes in figure.axes:
         axes.axis("off")
     return figure

@@ -4,7 +4,7 @@ Figures that enter a package are rounded to six decimals, so that the last bits 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,33 @@ def per_class(
         label: {name: round(float(column[index]), 6) for name, column in zip(names, columns, strict=True)}
         for index, label in enumerate(labels)
     }
+
+
+def by_slice(
+    truth: NDArray[np.int64], probabilities: NDArray[np.float32], slices: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return accuracy, its 95 % interval and rows of every slice, by column and value; the worst first.
+
+    Args:
+        truth: Shape (rows,).
+        probabilities: Shape (rows, classes).
+        slices: The slice of every row, by column.
+    """
+    right = probabilities.argmax(axis=1) == truth
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for column, names in slices.items():
+        values = np.array(names, dtype=object)
+        rows = {str(name): right[values == name] for name in sorted(set(names))}
+        found[column] = {
+            name: _share(inside) for name, inside in sorted(rows.items(), key=lambda item: (item[1].mean(), item[0]))
+        }
+    return found
+
+
+def _share(right: NDArray[np.bool_]) -> dict[str, float]:
+    low, high = wilson_interval(int(right.sum()), len(right))
+    found = {"accuracy": right.mean(), "accuracy_low": low, "accuracy_high": high, "rows": len(right)}
+    return {name: round(float(value), 6) for name, value in found.items()}
 
 
 def confusion(truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> tuple[tuple[int, ...], ...]:

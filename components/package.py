@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from components.console import say
 from components.dataset import Splits
 from components.errors import ParityError
 from components.evaluate import Evaluation, run_graph
+from components.mistakes import worst
+from components.remarks import remarks
 from components.train import GRAPH, NATIVE, TRAINING
-from modelpackage import Golden, Histogram, Lineage, Package, Reference, Signature, Tensor, histogram
+from modelpackage import Golden, Histogram, Lineage, Package, Reference, Signature, Tensor, Texts, histogram
 
 GOLDEN_ROWS_OF_A_CLASS = 2
 #: Confidence is a probability: ten equal parts, whatever the model.
@@ -34,34 +37,35 @@ def package(config: Config, splits: Splits, model: Path, evaluation: Evaluation,
     Raises:
         ParityError: The graph answers otherwise than the trained model did.
     """
-    tensor = splits.rows.tensor()
+    test = splits.part("test")
     graph, native = (model / GRAPH).read_bytes(), np.load(model / NATIVE, allow_pickle=False)
-    served = run_graph(graph, tensor.name, splits.x("test"))
+    served = run_graph(graph, test.batches())
     tolerance = json.loads((model / TRAINING).read_bytes())["tolerance"]
     difference = check_parity(served, native, tolerance)
     say(f"graph equals the trained model on all {len(native)} test rows, largest difference {difference:.1e}")
-    chosen = _golden_rows(splits.y("test"))
+    chosen = _golden_rows(test.y)
     sealed = modelpackage.seal(
         directory,
         name=config.name,
         kind=splits.rows.kind,
-        signature=_signature(tensor, len(splits.rows.labels)),
+        signature=_signature(splits),
         labels=splits.rows.labels,
-        preprocessing={"scaling": splits.scaling.model_dump(mode="json")},
+        preprocessing=_preprocessing(splits),
         tolerance=tolerance,
         metrics=evaluation.metrics,
         lineage=Lineage(
             data=splits.rows.digest,
             code=provenance.code_digest(),
-            software=provenance.software(config.train.model),
-            parameters=config.plain(),
+            software=provenance.software([config.train.model]),
+            parameters=config.identity(),
         ),
         graph=graph,
         golden=Golden(
-            inputs={tensor.name: np.array(splits.x("test")[chosen])},
+            inputs=test.inputs(chosen),
             outputs={"probabilities": native[chosen]},
         ),
         reference=_reference(splits, served),
+        remarks=remarks(splits, evaluation, worst(test, served)),
     )
     say(f"sealed sha256:{sealed.digest}")
     return sealed
@@ -93,9 +97,19 @@ def check_parity(served: NDArray[np.float32], native: NDArray[np.float32], toler
     return difference
 
 
-def _signature(tensor: Tensor, classes: int) -> Signature:
+def _signature(splits: Splits) -> Signature:
+    classes = len(splits.rows.labels)
     probabilities = Tensor(name="probabilities", datatype="FP32", shape=(classes,), minimum=0.0, maximum=1.0)
-    return Signature(inputs=(tensor,), outputs=(probabilities,))
+    return Signature(inputs=splits.rows.tensors(), outputs=(probabilities,))
+
+
+def _preprocessing(splits: Splits) -> dict[str, Any]:
+    """Return the preprocessing as data: how an encoded picture becomes a row, and how the graph prepares a row."""
+    name = "scaling" if splits.rows.kind == "image" else "encoding"
+    found = {name: splits.preprocessing.model_dump(mode="json")}
+    if splits.rows.picture:
+        found["picture"] = splits.rows.picture.model_dump(mode="json")
+    return found
 
 
 def _golden_rows(y: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -104,12 +118,16 @@ def _golden_rows(y: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _reference(splits: Splits, probabilities: NDArray[np.float32]) -> Reference:
-    inputs = json.loads((splits.directory / "reference.json").read_bytes())
+    described = json.loads((splits.directory / "reference.json").read_bytes())
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(np.float64)
     return Reference(
-        rows=len(splits.y("train")),
-        inputs={name: Histogram.model_validate_json(json.dumps(counts)) for name, counts in inputs.items()},
+        rows=len(splits.part("train")),
+        inputs={
+            name: Histogram.model_validate_json(json.dumps(counts)) for name, counts in described["inputs"].items()
+        },
         confidence=histogram(confidence, CONFIDENCE_EDGES),
         classes={label: int((predicted == index).sum()) for index, label in enumerate(splits.rows.labels)},
+        missing=described["missing"] or None,
+        texts={name: Texts.model_validate(counts) for name, counts in described["texts"].items()} or None,
     )

@@ -4,7 +4,7 @@
 local process, in a container and on a cluster.
 """
 
-from typing import NamedTuple
+from typing import List, NamedTuple  # noqa: UP035 (kfp knows lists of artifacts by this name)
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
@@ -16,11 +16,16 @@ port = dsl.component(base_image=IMAGE, install_kfp_package=False)
 
 
 @port
-def prepare(config: dict, splits: Output[Dataset]) -> NamedTuple("Prepared", [("fingerprint", str)]):
-    """Take a snapshot of the data and split it."""
+def prepare(
+    config: dict,
+    sweeps: bool,  # noqa: FBT001 (kfp reads the signature)
+    splits: Output[Dataset],
+    profile: Output[HTML],
+) -> NamedTuple("Prepared", [("fingerprint", str), ("trials", list)]):
+    """Take a snapshot of the data, judge it, and split it."""
     from components import steps
 
-    return (steps.prepare(config, splits.path),)
+    return steps.prepare(config, splits.path, profile.path, sweeps=sweeps)
 
 
 @port
@@ -29,6 +34,26 @@ def train(config: dict, fingerprint: str, splits: Input[Dataset], model: Output[
     from components import steps
 
     steps.train(config, fingerprint, splits.path, model.path)
+
+
+@port
+def attempt(config: dict, trial: str, fingerprint: str, splits: Input[Dataset], model: Output[Model]) -> None:
+    """Train one trial of a sweep and export it to ONNX."""
+    from components import steps
+
+    steps.attempt(config, trial, fingerprint, splits.path, model.path)
+
+
+@port
+def choose(
+    config: dict,
+    models: Input[List[Model]],  # noqa: UP006 (as above)
+    model: Output[Model],
+) -> NamedTuple("Chosen", [("config", dict)]):
+    """Choose the trial that is best on validation rows."""
+    from components import steps
+
+    return (steps.choose(config, [artifact.path for artifact in models], model.path),)
 
 
 @port

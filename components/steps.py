@@ -4,22 +4,23 @@ A stage is a step of its own only where resources (train), caching (prepare) or 
 """
 
 import functools
+import json
 import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from components import provenance
 from components.config import Config
-from components.console import say
+from components.console import label, say
 from components.dataset import Splits
-from components.destination import Destination, run_name
-from components.errors import GateRefusedError, SlipwayError, TrackingError
-from components.models import require
+from components.destination import Destination, cache_folder, run_name
+from components.errors import ConfigError, GateRefusedError, SlipwayError, TrackingError
+from components.models import find
 from modelpackage import PackageError, canonical_json
 
 P = ParamSpec("P")
@@ -45,27 +46,40 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @step
-def prepare(config: Mapping[str, Any], splits: str) -> str:
+def prepare(config: Mapping[str, Any], splits: str, profile: str, *, sweeps: bool) -> tuple[str, list[str]]:
     """Ingest and preprocess, after everything was checked that could stop a later step.
 
     Args:
         config: Content of the configuration.
         splits: Directory to write.
+        profile: File to write the picture of the data to.
+        sweeps: Whether this pipeline trains several trials.
 
     Returns:
-        The fingerprint of all that training depends on besides the configuration.
+        The fingerprint of all that training depends on besides the configuration, and the configuration of each trial
+        as JSON.
     """
     from components.ingest import ingest
-    from components.preprocess import preprocess
+    from components.preprocess import PROFILE, preprocess
+    from components.sweep import trials
 
     settings = Config.build(config)
-    require(settings.train.model)
+    if settings.sweep and not sweeps:
+        raise ConfigError(
+            "this configuration has a sweep, this pipeline trains one model; use pipelines/sweep.yaml, as slipway does"
+        )
+    tried = trials(settings)
+    models = sorted({trial.train.model for trial in tried})
+    for model in models:
+        find(model).require()
     Destination.from_environment()
-    with tempfile.TemporaryDirectory() as raw:
-        digest = ingest(settings.data, Path(raw) / "raw")
-        counts = preprocess(settings.split, settings.seed, Path(raw) / "raw", Path(splits))
+    with tempfile.TemporaryDirectory() as scratch:
+        snapshot = ingest(settings.data, Path(scratch), cache_folder(Path(scratch)))
+        counts = preprocess(settings, snapshot, Path(splits))
+    shutil.copyfile(Path(splits) / PROFILE, profile)
+    digest = Splits(Path(splits)).rows.digest
     say(f"data sha256:{digest[:12]}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    return provenance.fingerprint(digest, settings.train.model)
+    return provenance.fingerprint(digest, models), [json.dumps(trial.plain()) for trial in tried]
 
 
 @step
@@ -78,14 +92,56 @@ def train(config: Mapping[str, Any], fingerprint: str, splits: str, model: str) 
         splits: What ``prepare`` wrote.
         model: Directory to write.
     """
+    _train([Config.build(config)], fingerprint, splits, model)
+
+
+@step
+def attempt(config: Mapping[str, Any], trial: str, fingerprint: str, splits: str, model: str) -> None:
+    """Train one trial of a sweep.
+
+    Args:
+        config: Content of the configuration, with its sweep.
+        trial: Content of the trial's configuration, as JSON.
+        fingerprint: As ``prepare`` returned it.
+        splits: What ``prepare`` wrote.
+        model: Directory to write.
+    """
+    from components.sweep import difference, trials
+
+    whole, chosen = Config.build(config), Config.build(json.loads(trial))
+    tried = trials(whole)
+    label(f"trial {tried.index(chosen) + 1}/{len(tried)}")
+    say(", ".join(f"{name}={value}" for name, value in difference(whole, chosen).items()))
+    _train([chosen, *tried], fingerprint, splits, model)
+
+
+@step
+def choose(config: Mapping[str, Any], models: Sequence[str], model: str) -> dict[str, Any]:
+    """Choose the trial that is best on validation rows.
+
+    Args:
+        config: Content of the configuration, with its sweep.
+        models: What ``attempt`` wrote for each trial, in their order.
+        model: Directory to write.
+
+    Returns:
+        Content of the chosen trial's configuration.
+    """
+    from components.sweep import choose as best
+
+    return best(Config.build(config), [Path(path) for path in models], Path(model)).plain()
+
+
+def _train(configs: Sequence[Config], fingerprint: str, splits: str, model: str) -> None:
+    """Train the first of the configurations that the fingerprint was taken for."""
     from components.train import train as run
 
-    settings, data = Config.build(config), Splits(Path(splits))
-    if fingerprint != provenance.fingerprint(data.rows.digest, settings.train.model):
+    data = Splits(Path(splits))
+    if fingerprint != provenance.fingerprint(data.rows.digest, {config.train.model for config in configs}):
         raise SlipwayError(
             "this step's code or libraries are not those of the step prepare; give all steps the same image"
         )
-    run(settings, data, Path(model))
+    run(configs[0], data, Path(model))
 
 
 @step

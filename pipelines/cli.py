@@ -1,4 +1,4 @@
-"""The command line: ``slipway run | submit | compile | verify | serve``; imports wait until a command needs them."""
+"""The command line: one function per command of ``slipway``; imports wait until a command needs them."""
 
 import argparse
 import json
@@ -13,11 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.cli_data import add_parser as add_data
+
 if TYPE_CHECKING:
     from components.config import Config
     from pipelines.local import Outcome
 
-COMPILED = Path(__file__).with_name("training.yaml")
+PIPELINES = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=metadata.version("slipway"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    new = commands.add_parser("new", help="draft a configuration from the data itself, on standard output")
+    new.add_argument("place", help="a CSV or Parquet file, a folder with a folder of pictures per class, idx files")
+    new.add_argument("--label", metavar="COLUMN", help="tables: the column that is learned")
+    new.add_argument("--name", help="the model's name")
+    new.set_defaults(command=_new)
+
     run = commands.add_parser("run", help="run the pipeline on this machine")
     _takes_configuration(run)
     run.set_defaults(command=_run)
@@ -75,10 +83,20 @@ def _parser() -> argparse.ArgumentParser:
         submit.add_argument(f"--{resource}", metavar="LIMIT", help=f"{resource} of the training step")
     submit.set_defaults(command=_submit)
 
-    compile_ = commands.add_parser("compile", help="write pipelines/training.yaml")
+    compare = commands.add_parser("compare", help="runs side by side: settings that differ first, then results")
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or its name as slipway run prints it")
+    compare.set_defaults(command=_compare)
+
+    add_data(commands)
+
+    contract = commands.add_parser("contract", help="tell whether a model of your own fits")
+    contract.add_argument("model", help="the name that it is registered under")
+    contract.set_defaults(command=_contract)
+
+    compile_ = commands.add_parser("compile", help="write pipelines/training.yaml and pipelines/sweep.yaml")
     compile_.add_argument("--image", metavar="IMAGE", help="the image of every step")
-    compile_.add_argument("--output", type=Path, default=COMPILED, metavar="FILE")
-    compile_.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
+    compile_.add_argument("--output", type=Path, default=PIPELINES, metavar="FOLDER")
+    compile_.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
     compile_.set_defaults(command=_compile)
 
     verify = commands.add_parser("verify", help="tell whether a model package is whole and unchanged")
@@ -104,26 +122,55 @@ def _takes_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _new(options: argparse.Namespace) -> int:
+    from components.draft import draft
+
+    print(draft(options.place, options.label, options.name), end="")
+    return 0
+
+
 def _run(options: argparse.Namespace) -> int:
     from components.config import read_config
-    from components.models import require
     from pipelines.home import Home
     from pipelines.local import refuse_unusable, run_local
 
-    config = read_config(options.config, options.set)
-    require(config.train.model)
+    config = _placed(read_config(options.config, options.set))
+    refuse_untrainable(config)
     home = Home()
     refuse_unusable(config.plain(), home.path)
     directory, destinations = home.new_run(config.name), home.destinations()
     print(f"run       {directory}", flush=True)
-    outcome = run_local(COMPILED, {"config": config.plain()}, directory, destinations | home.quiet(), _say)
+    outcome = run_local(_pipeline(config), {"config": config.plain()}, directory, destinations | home.quiet(), _say)
     _summarise(outcome, config, destinations)
     return outcome.code
 
 
+def _pipeline(config: "Config") -> Path:
+    """Return the compiled pipeline for a configuration: a sweep has one of its own."""
+    return PIPELINES / ("sweep.yaml" if config.sweep else "training.yaml")
+
+
+def _placed(config: "Config") -> "Config":
+    """Return the configuration with a path of its data that holds wherever a step runs on this machine."""
+    if "://" in config.data.source:
+        return config
+    source = str(Path(config.data.source).expanduser().absolute())
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
+
+
+def refuse_untrainable(config: "Config") -> None:
+    """Refuse, before anything is started, what could not be trained on this machine."""
+    from components.models import find
+    from components.sweep import trials
+
+    for model in sorted({trial.train.model for trial in trials(config)}):
+        find(model).require()
+
+
 def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str]) -> None:
-    if outcome.report:
-        print(f"report    {outcome.report.as_uri()}")
+    for name in ("profile", "report"):
+        if (outcome.directory / f"{name}.html").exists():
+            print(f"{name:<9} {(outcome.directory / f'{name}.html').as_uri()}")
     if outcome.published:
         print(f"package   {outcome.published['uri']}")
         tracking = destinations["MLFLOW_TRACKING_URI"]
@@ -139,17 +186,23 @@ def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str
 def _submit(options: argparse.Namespace) -> int:
     from components.config import read_config
     from pipelines.compile import with_image
+    from pipelines.errors import RunError
     from pipelines.submit import submit
 
     config = read_config(options.config, options.set)
+    if "://" not in config.data.source:
+        raise RunError(
+            f"data.source={config.data.source} is a path of this machine, which no step on a cluster sees; push it "
+            "with slipway data push and name it data://NAME, or name a volume of the steps as file:///path"
+        )
     arguments = {"config": config.plain()}
     arguments |= {name: getattr(options, name) for name in ("cpu", "memory", "gpus") if getattr(options, name)}
     token = options.token_file.read_text().strip() if options.token_file else None
     with tempfile.TemporaryDirectory() as folder:
-        package = COMPILED
+        package = compiled = _pipeline(config)
         if options.image:
-            package = Path(folder) / COMPILED.name
-            package.write_text(with_image(COMPILED.read_text(encoding="utf-8"), options.image), encoding="utf-8")
+            package = Path(folder) / compiled.name
+            package.write_text(with_image(compiled.read_text(encoding="utf-8"), options.image), encoding="utf-8")
         code: int = submit(
             package,
             arguments,
@@ -165,19 +218,44 @@ def _submit(options: argparse.Namespace) -> int:
     return code
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from pipelines.compare import compare, render_html, render_text
+    from pipelines.home import Home
+
+    comparison = compare([Path(run) for run in options.runs])
+    picture = Home().path / "compare.html"
+    picture.write_text(render_html(comparison), encoding="utf-8")
+    print(render_text(comparison))
+    print(f"picture   {picture.as_uri()}")
+    return 0
+
+
+def _contract(options: argparse.Namespace) -> int:
+    from components.models import find
+    from components.models.contract import check
+
+    model = find(options.model)
+    model.require()
+    clauses = check(model)
+    for clause in clauses:
+        print(f"{'kept  ' if clause.ok else 'BROKEN'}  {clause.name}{f': {clause.detail}' if clause.detail else ''}")
+    return 0 if all(clause.ok for clause in clauses) else 1
+
+
 def _compile(options: argparse.Namespace) -> int:
     from components.ports import IMAGE
-    from pipelines.compile import compile_pipeline
+    from pipelines.compile import compile_pipelines
     from pipelines.errors import RunError
 
-    compiled = compile_pipeline(options.image or IMAGE)
-    if options.check:
-        if not options.output.exists() or options.output.read_text(encoding="utf-8") != compiled:
-            raise RunError(f"{options.output} is stale; run: slipway compile")
-        print(f"{options.output} is what the sources say")
-    else:
-        options.output.write_text(compiled, encoding="utf-8")
-        print(f"wrote {options.output}")
+    for name, compiled in compile_pipelines(options.image or IMAGE).items():
+        path = options.output / name
+        if not options.check:
+            path.write_text(compiled, encoding="utf-8")
+            print(f"wrote {path}")
+        elif not path.exists() or path.read_text(encoding="utf-8") != compiled:
+            raise RunError(f"{path} is stale; run: slipway compile")
+        else:
+            print(f"{path} is what the sources say")
     return 0
 
 

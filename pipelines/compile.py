@@ -1,4 +1,4 @@
-"""Compiles the graph into one YAML file: the same bytes from the same sources, wherever and whenever."""
+"""Compiles the graphs into one YAML file each: the same bytes from the same sources, wherever and whenever."""
 
 import itertools
 import tempfile
@@ -9,29 +9,33 @@ from kfp import compiler
 from components.ports import IMAGE
 from pipelines.errors import RunError
 from pipelines.lint import lint
-from pipelines.training import training
+from pipelines.training import sweep, training
 
 HEADER = "# Compiled from pipelines/training.py; write it anew with: slipway compile\n"
-COMPILED = Path(__file__).with_name("training.yaml")
+PIPELINES = {"training.yaml": training, "sweep.yaml": sweep}
+COMPILED = {name: Path(__file__).with_name(name) for name in PIPELINES}
 
 
-def compile_pipeline(image: str = IMAGE) -> str:
-    """Return the compiled pipeline as YAML text.
+def compile_pipelines(image: str = IMAGE) -> dict[str, str]:
+    """Return the compiled pipelines as YAML text, by file name.
 
     Args:
         image: The image of every step.
 
     Raises:
-        RunError: The graph has a shape that would go wrong in silence.
+        RunError: A graph has a shape that would go wrong in silence.
     """
+    compiled = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / COMPILED.name
-        compiler.Compiler().compile(training, str(path))
-        path.write_text(HEADER + with_image(_content(path), image), encoding="utf-8")
-        findings = lint(path)
-        if findings:
-            raise RunError("; ".join(f"{found.rule} at {found.where}: {found.message}" for found in findings))
-        return path.read_text(encoding="utf-8")
+        for name, pipeline in PIPELINES.items():
+            path = Path(folder) / name
+            compiler.Compiler().compile(pipeline, str(path))
+            path.write_text(HEADER + with_image(_content(path), image), encoding="utf-8")
+            findings = lint(path)
+            if findings:
+                raise RunError("; ".join(f"{found.rule} at {found.where}: {found.message}" for found in findings))
+            compiled[name] = path.read_text(encoding="utf-8")
+    return compiled
 
 
 def _content(path: Path) -> str:

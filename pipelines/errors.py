@@ -4,7 +4,7 @@ import re
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 TRACEBACK = "Traceback (most recent call last)"
-TOLD = re.compile(r"\[slipway\] error: (.+)")
+TOLD = re.compile(r"\[slipway\] (?:trial \d+/\d+: )?error: (.+)")
 
 
 class RunError(Exception):

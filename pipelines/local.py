@@ -24,7 +24,10 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"INFO - Executing task '([\w-]+)'")
 ENDED = re.compile(r"(?:INFO|ERROR) - Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 SAID = re.compile(r"^\s*\[slipway\] (.*)")
-USED = re.compile(r"^used [\d.]+ s and (\d+) MB$")
+TOLD_ERROR = re.compile(r"^(?:trial \d+/\d+: )?error: ")
+#: The step that runs several times at once.
+PARALLEL = "attempt"
+USED = re.compile(r"^(?:trial \d+/\d+: )?used [\d.]+ s and (\d+) MB$")
 
 
 @dataclass
@@ -58,21 +61,21 @@ class Outcome:
 
     Attributes:
         code: 0 passed, 1 refused by the gate, 2 error.
+        config: Content of the configuration.
         steps: In the order in which they ran.
-        directory: The run's directory.
+        directory: The run's directory: the report and the profile lie in it.
+        metrics: What was measured, if evaluation got that far.
+        data: The version of the data, if it was read.
         published: Where the model is, if it was published.
     """
 
     code: int
+    config: Mapping[str, Any]
     steps: list[StepRun]
     directory: Path
+    metrics: dict[str, float] | None
+    data: str | None
     published: dict[str, str] | None
-
-    @property
-    def report(self) -> Path | None:
-        """The report, if evaluation got that far."""
-        report = self.directory / "report.html"
-        return report if report.exists() else None
 
 
 def run_local(
@@ -104,13 +107,16 @@ def run_local(
     ):
         steps = follow(_copied(engine, file), say)
     shutil.rmtree(scratch)
-    for report in directory.glob("steps/*/assess/report"):
-        shutil.copyfile(report, directory / "report.html")
+    for page in (*directory.glob("steps/*/prepare/profile"), *directory.glob("steps/*/assess/report")):
+        shutil.copyfile(page, directory / f"{page.name}.html")
     outcome = Outcome(
         code=_exit_code(engine.returncode, steps),
+        config=arguments.get("config", {}),
         steps=steps,
         directory=directory,
-        published=_published(directory),
+        metrics=(_content(directory, "assess/evaluation/evaluation.json") or {}).get("metrics"),
+        data=(_content(directory, "prepare/splits/rows.json") or {}).get("digest"),
+        published=_content(directory, "publish/record"),
     )
     _save(outcome)
     if outcome.code != PASSED:
@@ -156,24 +162,34 @@ def follow(lines: Iterator[str], say: Callable[[str], None]) -> list[StepRun]:
     steps: list[StepRun] = []
     for raw in lines:
         line = ANSI.sub("", raw.rstrip("\n"))
+        running = [step for step in steps if step.state == "running"]
         if match := STARTED.search(line):
             steps.append(StepRun(match[1]))
         elif match := ENDED.search(line):
-            step = next(step for step in reversed(steps) if step.name == match[1])
-            step.end(succeeded=match[2] == "SUCCESS")
-            state = "refused" if step.name == "refuse" else step.state
-            say(f"{step.name:<9} {state:<8} {step.seconds:6.1f} s")
-        elif steps and steps[-1].state == "running":
-            steps[-1].log.append(line)
+            if match[2] == "FAILURE" or match[1] != PARALLEL:
+                step = next((step for step in running if step.name == match[1]), steps[-1])
+                _end(step, say, succeeded=match[2] == "SUCCESS")
+        elif running:
+            for step in running:
+                step.log.append(line)
             if match := SAID.match(line):
-                _told(steps[-1], match[1], say)
+                _told(running[0], match[1], say)
     return steps
+
+
+def _end(step: StepRun, say: Callable[[str], None], *, succeeded: bool) -> None:
+    step.end(succeeded=succeeded)
+    state = "refused" if step.name == "refuse" else step.state
+    say(f"{step.name:<9} {state:<8} {step.seconds:6.1f} s")
 
 
 def _told(step: StepRun, text: str, say: Callable[[str], None]) -> None:
     if used := USED.match(text):
         step.peak_mb = int(used[1])
-    elif not text.startswith("error: "):
+        # Of steps that run side by side kfp loses some of the lines that tell their end; their own word always comes.
+        if step.name == PARALLEL:
+            _end(step, say, succeeded=True)
+    elif not TOLD_ERROR.match(text):
         say(f"  {step.name}: {text}")
 
 
@@ -217,11 +233,12 @@ def _exit_code(engine: int, steps: list[StepRun]) -> int:
     return REFUSED if failed == ["refuse"] else ERROR
 
 
-def _published(directory: Path) -> dict[str, str] | None:
-    record = next(iter(directory.glob("steps/*/publish/record")), None)
-    if record is None:
+def _content(directory: Path, artifact: str) -> dict[str, Any] | None:
+    """Return the content of a JSON artifact of the run, if the run got that far."""
+    path = next(iter(directory.glob(f"steps/*/{artifact}")), None)
+    if path is None:
         return None
-    content: dict[str, str] = json.loads(record.read_bytes())
+    content: dict[str, Any] = json.loads(path.read_bytes())
     return content
 
 
@@ -229,5 +246,12 @@ def _save(outcome: Outcome) -> None:
     steps = [asdict(step) for step in outcome.steps]
     for step in steps:
         del step["log"], step["started"]
-    content = {"code": outcome.code, "steps": steps, "published": outcome.published}
+    content = {
+        "code": outcome.code,
+        "config": dict(outcome.config),
+        "data": outcome.data,
+        "metrics": outcome.metrics,
+        "steps": steps,
+        "published": outcome.published,
+    }
     (outcome.directory / "run.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ MAY = {
 NEVER = {
     "modelpackage": {"torch", "sklearn", "mlflow", "kfp", "kserve", "onnx"},
     "serving": {"torch", "sklearn", "mlflow", "kfp", "onnx", "skl2onnx"},
-    "components": {"kserve"},
+    "components": {"kserve", "requests"},
     "pipelines": {"kserve", "torch", "sklearn"},
 }
 #: Libraries that only these files may import.
@@ -31,7 +31,9 @@ ONLY = {
         *(f"pipelines/{name}.py" for name in ("compile", "engine", "resources", "submit", "training")),
     },
     "kserve": {f"serving/{name}.py" for name in ("predictor", "rest", "grpc_server", "server")},
-    "torch": {"components/models/cnn.py"},
+    "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
+    | {"components/pictures.py"},
+    "torchvision": {"components/models/networks.py", "components/pictures.py"},
     "mlflow": {"components/tracking.py"},
     "minio": {"components/store.py"},
 }

@@ -1,74 +1,9 @@
-"""Fixtures of the stages: one small real run, and a real MinIO server where its program is at hand."""
-
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
+"""Fixtures of the stages: one small real run."""
 
 import pytest
-import urllib3
-from minio import Minio
 from stages import Run, run_stages
 
 
 @pytest.fixture(scope="session")
 def forest_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_stages(tmp_path_factory.mktemp("forest"), "train.trees=40")
-
-
-@pytest.fixture(scope="session")
-def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A MinIO server on loopback with random credentials; the environment that a client of it needs."""
-    program = os.environ.get("MINIO") or shutil.which("minio")
-    if not program:
-        pytest.skip("no MinIO server: put `minio` on the PATH or its place into MINIO")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    key, secret = secrets.token_hex(8), secrets.token_hex(16)
-    server = subprocess.Popen(
-        [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(tmp_path_factory.mktemp("minio"))],
-        env={**os.environ, "MINIO_ROOT_USER": key, "MINIO_ROOT_PASSWORD": secret},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_ready(f"http://127.0.0.1:{port}/minio/health/ready")
-        yield {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": key,
-            "AWS_SECRET_ACCESS_KEY": secret,
-        }
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
-
-
-@pytest.fixture
-def bucket(minio_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URI of a fresh bucket; the environment names its server."""
-    for name, value in minio_server.items():
-        monkeypatch.setenv(name, value)
-    name = f"test-{secrets.token_hex(6)}"
-    client = Minio(
-        endpoint=minio_server["AWS_ENDPOINT_URL"].removeprefix("http://"),
-        access_key=minio_server["AWS_ACCESS_KEY_ID"],
-        secret_key=minio_server["AWS_SECRET_ACCESS_KEY"],
-        secure=False,
-    )
-    client.make_bucket(bucket_name=name)
-    return f"s3://{name}"
-
-
-def _wait_ready(url: str) -> None:
-    for _ in range(100):
-        try:
-            if urllib3.request("GET", url, retries=False, timeout=1).status == 200:
-                return
-        except urllib3.exceptions.HTTPError:
-            pass
-        time.sleep(0.1)
-    pytest.fail("MinIO did not become ready in 10 s")

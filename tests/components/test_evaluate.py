@@ -40,10 +40,32 @@ def test_a_refused_model_still_gets_its_whole_report(forest_run, tmp_path):
 
 
 def test_batches_do_not_change_an_answer(forest_run, monkeypatch):
-    graph, x = (forest_run.model / "graph.onnx").read_bytes(), forest_run.splits.x("test")
-    whole = run_graph(graph, "image", x)
-    monkeypatch.setattr("components.evaluate.BATCH_ROWS", 7)
-    np.testing.assert_allclose(run_graph(graph, "image", x), whole, atol=1e-6)
+    graph, test = (forest_run.model / "graph.onnx").read_bytes(), forest_run.splits.part("test")
+    whole = run_graph(graph, [test.inputs()])
+    monkeypatch.setattr("components.dataset.BATCH_VALUES", 7 * 64)
+    np.testing.assert_allclose(run_graph(graph, test.batches()), whole, atol=1e-6)
+
+
+def test_slices_and_rows_that_were_mistaken_are_in_the_report_of_a_table(tmp_path):
+    path = tmp_path / "towns.csv"
+    random = np.random.default_rng(0)
+    lines = [
+        f"{random.normal():.3f},{('Bern', 'Basel')[row % 2]},{'yes' if random.random() < 0.4 else 'no'}"
+        for row in range(400)
+    ]
+    path.write_text("\n".join(["age,town,churned", *lines]) + "\n")
+    config = tmp_path / "towns.yaml"
+    config.write_text(
+        f"name: towns\ndata: {{source: {path}, label: churned, slices: [town]}}\n"
+        "train: {model: logistic_regression}\ngate: {minimum: 0.1}\n"
+    )
+    run = run_stages(tmp_path / "run", path=config)
+    slices = run.evaluation.slices["town"]
+    assert set(slices) == {"Bern", "Basel"}
+    assert sum(values["rows"] for values in slices.values()) == run.evaluation.metrics["test_rows"]
+    text = (run.evaluation_path / "report.html").read_text()
+    assert "By town" in text
+    assert "Most confident mistakes" in text
 
 
 class Outside(HTMLParser):
@@ -77,7 +99,7 @@ def test_the_report_needs_nothing_but_itself(forest_run):
 
 
 def test_a_network_has_a_learning_curve(tmp_path):
-    run = run_stages(tmp_path, "train.model=cnn", "train.epochs=2")
+    run = run_stages(tmp_path, "train.model=mnist_cnn", "train.epochs=2")
     assert (run.evaluation_path / "figures" / "learning-curve.svg").exists()
     assert "Learning curve" in (run.evaluation_path / "report.html").read_text()
 

@@ -23,7 +23,7 @@ def test_the_package_carries_what_was_measured_and_where_it_came_from(forest_run
     descriptor = modelpackage.load(packaged.path).descriptor
     assert descriptor.metrics == forest_run.evaluation.metrics
     assert descriptor.lineage.data == forest_run.splits.rows.digest
-    assert descriptor.lineage.parameters == forest_run.config.plain()
+    assert descriptor.lineage.parameters == forest_run.config.identity()
     assert descriptor.labels == tuple("0123456789")
 
 
@@ -34,17 +34,17 @@ def test_golden_examples_are_the_trained_models_own_answers_and_cover_every_clas
     native = np.load(forest_run.model / "native.npy")
     assert {row.tobytes() for row in answers} <= {row.tobytes() for row in native}
     golden.check(
-        lambda inputs: {"probabilities": run_graph(packaged.graph(), "image", inputs["image"])},
+        lambda inputs: {"probabilities": run_graph(packaged.graph(), [inputs])},
         packaged.descriptor.tolerance,
     )
 
 
 def test_the_reference_counts_training_rows_and_test_answers(forest_run, packaged):
     reference = packaged.reference()
-    assert reference.rows == len(forest_run.splits.y("train"))
+    assert reference.rows == len(forest_run.splits.part("train").y)
     assert sum(reference.inputs["brightness"].counts) == reference.rows
-    assert sum(reference.classes.values()) == len(forest_run.splits.y("test"))
-    assert sum(reference.confidence.counts) == len(forest_run.splits.y("test"))
+    assert sum(reference.classes.values()) == len(forest_run.splits.part("test").y)
+    assert sum(reference.confidence.counts) == len(forest_run.splits.part("test").y)
 
 
 def test_packaging_twice_gives_the_same_digest(forest_run, packaged, place):

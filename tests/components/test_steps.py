@@ -14,6 +14,13 @@ from components.evaluate import evaluate
 PLAIN = read_config(DIGITS, ["train.trees=5"]).plain()
 
 
+SWEEP = PLAIN | {"sweep": {"settings": {"trees": [3, 5]}}}
+
+
+def prepare(here, config=PLAIN, *, sweeps=False):
+    return steps.prepare(config, str(here / "splits"), str(here / "profile.html"), sweeps=sweeps)
+
+
 @pytest.fixture
 def here(monkeypatch, tmp_path):
     monkeypatch.setenv("SLIPWAY_STORE", (tmp_path / "store").as_uri())
@@ -47,7 +54,8 @@ def test_a_step_tells_its_time_and_memory(capsys):
 
 
 def test_the_steps_hand_over_to_each_other(here):
-    fingerprint = steps.prepare(PLAIN, str(here / "splits"))
+    fingerprint, trials = prepare(here)
+    assert [json.loads(trial) for trial in trials] == [PLAIN]
     steps.train(PLAIN, fingerprint, str(here / "splits"), str(here / "model"))
     outputs = [str(here / name) for name in ("package", "evaluation", "report")]
     verdict, metrics, (labels, matrix) = steps.assess(PLAIN, str(here / "splits"), str(here / "model"), *outputs)
@@ -60,7 +68,7 @@ def test_the_steps_hand_over_to_each_other(here):
 
 
 def test_training_refuses_a_fingerprint_of_other_code_or_libraries(here, capsys):
-    steps.prepare(PLAIN, str(here / "splits"))
+    prepare(here)
     with pytest.raises(SystemExit):
         steps.train(PLAIN, "0" * 64, str(here / "splits"), str(here / "model"))
     assert "give all steps the same image" in capsys.readouterr().out
@@ -69,7 +77,7 @@ def test_training_refuses_a_fingerprint_of_other_code_or_libraries(here, capsys)
 def test_nothing_is_prepared_where_publishing_could_not_work(here, monkeypatch, capsys):
     monkeypatch.delenv("SLIPWAY_STORE")
     with pytest.raises(SystemExit):
-        steps.prepare(PLAIN, str(here / "splits"))
+        prepare(here)
     assert "SLIPWAY_STORE is not set" in capsys.readouterr().out
     assert not (here / "splits").exists()
 
@@ -92,3 +100,22 @@ def test_a_refusal_stays_a_refusal_when_mlflow_is_down(here, forest_run, capsys,
     told = capsys.readouterr().out
     assert "the refused run is not in MLflow" in told
     assert "error: refused by the gate" in told
+
+
+def test_the_trials_of_a_sweep_are_trained_and_the_best_goes_on(here, capsys):
+    fingerprint, trials = prepare(here, SWEEP, sweeps=True)
+    models = [str(here / f"trial-{number}") for number in range(len(trials))]
+    for trial, model in zip(trials, models, strict=True):
+        steps.attempt(SWEEP, trial, fingerprint, str(here / "splits"), model)
+    chosen = steps.choose(SWEEP, models, str(here / "model"))
+    assert chosen in [json.loads(trial) for trial in trials]
+    told = capsys.readouterr().out
+    assert "trial 1/2: trees=3" in told
+    assert "trial 2/2: growing 5 trees" in told
+
+
+def test_a_sweep_is_refused_where_one_model_is_trained(here, capsys):
+    with pytest.raises(SystemExit):
+        prepare(here, SWEEP)
+    assert "this configuration has a sweep, this pipeline trains one model" in capsys.readouterr().out
+    assert not (here / "splits").exists()

@@ -103,6 +103,14 @@ def _event(line: str) -> dict[str, object]:
     return found
 
 
+def test_a_model_of_ours_keeps_the_contract_clause_by_clause(slipway):
+    told = slipway("contract", "random_forest")
+    assert told.code == 0, told.out + told.err
+    lines = told.out.splitlines()
+    assert len(lines) > 5
+    assert all(line.startswith("kept ") for line in lines)
+
+
 def test_every_configuration_that_comes_along_is_valid():
     from components.config import read_config
 

@@ -9,11 +9,12 @@ import yaml
 
 from components.ports import IMAGE
 from pipelines import compile as module
-from pipelines.compile import COMPILED, compile_pipeline
+from pipelines.compile import COMPILED, compile_pipelines
 from pipelines.errors import RunError
 from pipelines.lint import Finding, lint
 
-DOCUMENTS = list(yaml.safe_load_all(COMPILED.read_text()))
+DOCUMENTS = {name: list(yaml.safe_load_all(path.read_text())) for name, path in COMPILED.items()}
+every_file = pytest.mark.parametrize("name", COMPILED)
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "2"])
@@ -25,55 +26,68 @@ def test_the_committed_file_is_fresh_whatever_the_hash_seed(seed):
     assert checked.returncode == 0, checked.stderr
 
 
-def test_a_stale_file_is_told(tmp_path):
-    stale = tmp_path / "training.yaml"
-    stale.write_text(COMPILED.read_text().replace("4G", "8G"))
-    command = [sys.executable, "-m", "pipelines", "compile", "--check", "--output", str(stale)]
+@every_file
+def test_a_stale_file_is_told(tmp_path, name):
+    for path in COMPILED.values():
+        text = path.read_text()
+        (tmp_path / path.name).write_text(text.replace("4G", "8G") if path.name == name else text)
+    command = [sys.executable, "-m", "pipelines", "compile", "--check", "--output", str(tmp_path)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 2
-    assert "is stale; run: slipway compile" in checked.stderr
+    assert f"{name} is stale; run: slipway compile" in checked.stderr
 
 
-def test_the_committed_file_has_no_shape_that_goes_wrong_in_silence():
-    assert lint(COMPILED) == []
+@every_file
+def test_the_committed_file_has_no_shape_that_goes_wrong_in_silence(name):
+    assert lint(COMPILED[name]) == []
 
 
 def test_a_graph_with_a_bad_shape_is_not_compiled(monkeypatch):
     finding = Finding(rule="some-rule", where="some task", message="do otherwise")
     monkeypatch.setattr(module, "lint", lambda _: [finding])
     with pytest.raises(RunError, match="some-rule at some task: do otherwise"):
-        compile_pipeline()
+        compile_pipelines()
 
 
-def test_another_image_replaces_every_image_and_nothing_else():
-    compiled = compile_pipeline("registry.example/slipway@sha256:1")
+@every_file
+def test_another_image_replaces_every_image_and_nothing_else(name):
+    compiled = compile_pipelines("registry.example/slipway@sha256:1")[name]
     executors = next(yaml.safe_load_all(compiled))["deploymentSpec"]["executors"].values()
     assert {executor["container"]["image"] for executor in executors} == {"registry.example/slipway@sha256:1"}
-    assert compiled.replace("registry.example/slipway@sha256:1", IMAGE) == COMPILED.read_text()
+    assert compiled.replace("registry.example/slipway@sha256:1", IMAGE) == COMPILED[name].read_text()
 
 
-def test_every_step_may_run_in_a_restricted_namespace_and_installs_nothing():
-    spec, platform = DOCUMENTS
+@every_file
+def test_every_step_may_run_in_a_restricted_namespace_and_installs_nothing(name):
+    spec, platform = DOCUMENTS[name]
     secured = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for name, executor in spec["deploymentSpec"]["executors"].items():
-        assert secured[name]["securityContext"] == {"runAsNonRoot": True}, name
-        assert "pip install" not in " ".join(executor["container"]["command"]), name
+    for step, executor in spec["deploymentSpec"]["executors"].items():
+        assert secured[step]["securityContext"] == {"runAsNonRoot": True}, step
+        assert "pip install" not in " ".join(executor["container"]["command"]), step
 
 
-def test_the_compiled_file_names_no_endpoint_and_no_secret():
-    text = COMPILED.read_text()
+@every_file
+def test_the_compiled_file_names_no_endpoint_and_no_secret(name):
+    text = COMPILED[name].read_text()
     assert "http://" not in text
     assert "s3://" not in text
-    for executor in DOCUMENTS[0]["deploymentSpec"]["executors"].values():
+    for executor in DOCUMENTS[name][0]["deploymentSpec"]["executors"].values():
         assert "env" not in executor["container"]
 
 
-def test_only_training_is_cached_and_what_it_is_cached_by_names_data_and_code():
-    tasks = {}
-    for component in (DOCUMENTS[0]["root"], *DOCUMENTS[0]["components"].values()):
+@pytest.mark.parametrize(
+    ("name", "steps", "trained"),
+    [
+        ("training.yaml", {"prepare", "train", "assess", "publish", "refuse"}, "train"),
+        ("sweep.yaml", {"prepare", "attempt", "choose", "assess", "publish", "refuse"}, "attempt"),
+    ],
+)
+def test_only_training_is_cached_and_what_it_is_cached_by_names_data_and_code(name, steps, trained):
+    spec, tasks = DOCUMENTS[name][0], {}
+    for component in (spec["root"], *spec["components"].values()):
         tasks |= component.get("dag", {}).get("tasks", {})
-    cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    steps = {name for name in tasks if not name.startswith("condition")}
-    assert steps == {"prepare", "train", "assess", "publish", "refuse"}
-    assert cached == {"train"}
-    assert "fingerprint" in tasks["train"]["inputs"]["parameters"]
+    cached = {task for task, content in tasks.items() if content.get("cachingOptions", {}).get("enableCache")}
+    groups = ("condition", "for-loop", "candidate")
+    assert {task for task in tasks if not task.startswith(groups)} == steps
+    assert {task for task in cached if not task.startswith(groups)} == {trained}
+    assert "fingerprint" in tasks[trained]["inputs"]["parameters"]

@@ -7,8 +7,10 @@ import sys
 import yaml
 from mlflow import MlflowClient
 
-from pipelines.compile import COMPILED
+from pipelines.compile import COMPILED as FILES
 from pipelines.engine import without_retries
+
+COMPILED = FILES["training.yaml"]
 
 
 def test_only_the_retries_are_taken_out():

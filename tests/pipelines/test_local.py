@@ -98,7 +98,7 @@ def test_a_refused_run_ends_with_one_publishes_nothing_and_says_why(refused):
 def test_a_failing_step_ends_with_two_tells_its_own_error_and_its_log_and_is_tried_once(slipway):
     failed = slipway("run", "configs/digits.yaml", "--set", "data.source=builtin://nothing")
     assert failed.code == 2
-    assert "prepare failed: data.source=builtin://nothing is not known; choose one of builtin://digits" in failed.out
+    assert "prepare failed: data.source=builtin://nothing is not known; choose builtin://digits" in failed.out
     log = Path(re.search(r"^log +(\S+)$", failed.out, re.MULTILINE)[1])
     assert log.read_text().count("Executing task") == 1
 

@@ -20,8 +20,16 @@ README = (ROOT / "README.md").read_text()
 RUN_BY = {
     "make demo": ".ci/run",
     "make test": ".ci/run",
-    "slipway run configs/digits.yaml --set train.model=cnn": "test_the_network_runs_as_the_readme_says",
+    "slipway run configs/digits.yaml --set train.model=mnist_cnn": "test_the_network_runs_as_the_readme_says",
     "slipway run configs/digits.yaml": "test_local.py",
+    "slipway run configs/iris.yaml": "test_own_data.py",
+    "slipway run configs/mnist.yaml --set data.source": "test_own_data.py",
+    "slipway run configs/cats-dogs.yaml --set data.source": "test_own_data.py",
+    "slipway new churn.csv --label churned": "test_own_data.py",
+    "slipway new photos/": "test_own_data.py",
+    "slipway compare": "test_own_data.py",
+    "slipway data push": "test_cli_data.py",
+    "slipway contract": "test_cli.py",
     "slipway verify": "test_cli.py",
     "slipway serve": "test_cli.py",
     "slipway compile": "test_compile.py",
@@ -69,7 +77,7 @@ def test_every_variable_that_is_named_is_read_and_every_exit_code_is_the_real_on
 
 
 def test_the_network_runs_as_the_readme_says(slipway):
-    command = next(command for command in commands() if "train.model=cnn" in command)
+    command = next(command for command in commands() if "train.model=mnist_cnn" in command)
     done = slipway(*shlex.split(command)[1:])
     assert done.code == 0, done.err
     assert "epoch 3/3" in done.out

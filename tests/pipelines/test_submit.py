@@ -11,11 +11,12 @@ from kfp_server import Scenario, running
 
 from components.config import read_config
 from pipelines import submit as module
-from pipelines.compile import COMPILED
+from pipelines.compile import COMPILED as FILES
 from pipelines.errors import RunError
 from pipelines.submit import step_names, submit
 
 ROOT = Path(__file__).parents[2]
+TRAINING = FILES["training.yaml"]
 DONE = {"prepare": "SUCCEEDED", "train": "SUCCEEDED", "assess": "SUCCEEDED"}
 PASSED = Scenario(
     moments=[
@@ -52,7 +53,7 @@ def send(server, said=None, **changes):
         "say": (said if said is not None else []).append,
     }
     config = read_config(ROOT / "configs" / "digits.yaml").plain()
-    return submit(COMPILED, changes.pop("arguments", {"config": config}), **(content | changes))
+    return submit(TRAINING, changes.pop("arguments", {"config": config}), **(content | changes))
 
 
 def test_a_good_run_ends_with_zero_and_each_change_of_a_step_is_one_line():
@@ -171,7 +172,7 @@ def test_what_the_server_refuses_is_told_in_its_words(arguments, told):
 
 def test_an_endpoint_where_nothing_listens_is_named():
     with pytest.raises(RunError, match="can't reach http://127.0.0.1:9; check --endpoint"):
-        submit(COMPILED, {}, endpoint="http://127.0.0.1:9/", experiment="e", run_name=None, namespace="kubeflow",
+        submit(TRAINING, {}, endpoint="http://127.0.0.1:9/", experiment="e", run_name=None, namespace="kubeflow",
                token=None, cache=True, timeout_seconds=1, say=print)  # fmt: skip
 
 
@@ -200,7 +201,7 @@ def test_no_cache_switches_every_step_off_and_the_default_leaves_the_choice_to_t
 
 
 def test_only_what_runs_in_a_container_counts_as_a_step():
-    assert step_names(COMPILED) == {"prepare", "train", "assess", "publish", "refuse"}
+    assert step_names(TRAINING) == {"prepare", "train", "assess", "publish", "refuse"}
 
 
 def command_line(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
