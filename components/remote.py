@@ -128,15 +128,15 @@ def _from_store(uri: str, kept: Path, checksum: str | None, max_bytes: int) -> P
     above, _, name = uri.rpartition("/")
     single = name if above.count("/") > 1 and name and open_store(above).exists(name) else ""
     store, files = open_store(above if single else uri.rstrip("/")), kept / "files"
-    # A key that ends with a slash is what a console makes for an empty folder.
-    objects = {key: found for key, found in store.objects(single).items() if key in (single or key) and key[-1] != "/"}
+    listed = {key: found for key, found in store.objects(single).items() if single in ("", key)}
+    # An empty name, or one that ends with a slash, is what consoles make for a folder.
+    objects = {key: found for key, found in listed.items() if key and not key.endswith("/")}
     if checksum and not single:
         raise DataError(f"{uri} {NO_FILE}")
     if not objects:
         raise DataError(f"{uri} holds nothing; check the bucket and the prefix")
     _allow(uri, sum(found.size for found in objects.values()), max_bytes)
-    say(f"fetching what is new of {len(objects)} objects")
-    mirror(store, objects, files, _progress("objects"))
+    mirror(store, objects, files, _progress(f"objects below {uri}"))
     _check(files / single, checksum, fetched=True)
     return files / single
 
@@ -253,9 +253,7 @@ def _asked(url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         answer.close()
         before, here = here, _split(urljoin(here.geturl(), answer.headers.get("location", "")))
         if here.scheme not in ("https", before.scheme) or not here.hostname or "@" in here.netloc:
-            raise DataError(
-                f"{_shown(url)} leads to {_shown(here.geturl())}, a less safe place; give the final address"
-            )
+            raise DataError(f"{_shown(url)} leads to {_shown(here.geturl())}, which is less safe; give another address")
     raise DataError(f"{_shown(url)} leads through more than {MOST_REDIRECTS} redirects; give the final address")
 
 
