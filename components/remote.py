@@ -29,8 +29,7 @@ from modelpackage import file_digest
 NO_FILE = "is a folder, and a checksum is of one file; leave data.checksum out"
 PLACES = "a path, file:///path, s3://bucket/prefix/ or https://host/file"
 MOST_REDIRECTS = 5
-#: Seconds before each try.
-PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
+PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each try
 TIMEOUT = urllib3.Timeout(connect=10.0, read=60.0)
 BLOCK, TELL_SECONDS = 1 << 18, 5.0
 PORTS = {"https": 443, "http": 80}
@@ -276,7 +275,8 @@ def _public(ip: str) -> bool:
         if address in TRANSLATED:
             return _public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
         return address in PUBLIC and address.is_global and not (address.sixtofour or address.teredo)
-    return address.is_global and not address.is_multicast
+    # Some Pythons take all of 192.0.0.0/24 for public, where a cloud keeps the metadata of its machines.
+    return address.is_global and not address.is_multicast and not ip.startswith("192.0.0.")
 
 
 def _request(parts: SplitResult, addresses: Sequence[str], headers: dict[str, str]) -> urllib3.BaseHTTPResponse:

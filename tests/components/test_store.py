@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import pytest
 
-from components.errors import ConfigError, StoreError
-from components.store import Store, open_store
+from components.errors import ConfigError, DataError, StoreError
+from components.store import Object, Store, mirror, open_store
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -120,6 +120,73 @@ def test_s3_without_credentials_names_the_variable(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL is not set"):
         open_store("s3://models")
+
+
+def test_a_listing_tells_sizes_and_a_tag_that_changes_with_the_content(store: Store, file: Path):
+    store.put("a/1", file)
+    before = store.objects("a/")
+    assert {key: found.size for key, found in before.items()} == {"a/1": 7}
+    assert store.objects("a/") == before
+    file.write_bytes(b"tnetnoc")
+    store.put("a/1", file)
+    assert store.objects("a/")["a/1"].size == 7
+    assert store.objects("a/")["a/1"].tag != before["a/1"].tag
+
+
+def test_a_mirror_holds_what_the_store_does_and_reads_only_what_is_new(store: Store, file: Path, tmp_path: Path):
+    for key in ("a/1", "a/2", "b"):
+        store.put(key, file)
+    came: list[int] = []
+    folder = tmp_path / "mirror"
+    mirror(store, store.objects(""), folder, came.append)
+    assert came == [7, 7, 7]
+    file.write_bytes(b"tnetnoc")
+    store.put("a/1", file)
+    store.put("c/3", file)
+    (folder / "a" / "2").write_bytes(b"cut")
+    (folder / "old").mkdir()
+    (folder / "old" / "file").touch()
+    mirror(store, {key: found for key, found in store.objects("").items() if key != "b"}, folder, came.append)
+    assert came == [7] * 6
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"a/1": b"tnetnoc", "a/2": b"content", "c/3": b"tnetnoc"}
+    assert not (folder / "old").exists()
+    mirror(store, store.objects("a/"), folder, came.append)
+    assert came == [7] * 6
+
+
+def test_a_mirror_may_turn_a_file_into_a_folder(store: Store, file: Path, tmp_path: Path):
+    store.put("a/b", file)
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "a").touch()
+    mirror(store, store.objects(""), tmp_path / "mirror", [].append)
+    assert (tmp_path / "mirror" / "a" / "b").read_bytes() == b"content"
+
+
+def test_a_mirror_that_was_killed_goes_on(store: Store, file: Path, tmp_path: Path):
+    for key in ("a", "b"):
+        store.put(key, file)
+    mirror(store, store.objects("a"), tmp_path / "mirror", [].append)
+    with (tmp_path / "mirror.jsonl").open("a") as journal:
+        journal.write('["b", "cut in the mid')
+    came: list[int] = []
+    mirror(store, store.objects(""), tmp_path / "mirror", came.append)
+    assert came == [7]
+
+
+@pytest.mark.parametrize("key", ["../out", "/out", "a\\b", "a\0b"])
+def test_a_key_that_leads_out_of_the_mirror_is_refused(store: Store, tmp_path: Path, key: str):
+    with pytest.raises(DataError, match="would not lie below its folder"):
+        mirror(store, {key: Object(1, "tag")}, tmp_path / "mirror", [].append)
+
+
+def test_an_object_that_is_not_as_large_as_listed_is_refused(store: Store, file: Path, tmp_path: Path):
+    store.put("a", file)
+    with pytest.raises(DataError, match="/a is not as large as it was listed"):
+        mirror(store, {"a": Object(6, "tag")}, tmp_path / "mirror", [].append)
+    came: list[int] = []
+    mirror(store, store.objects(""), tmp_path / "mirror", came.append)
+    assert came == [7]
 
 
 class Stumbling(BaseHTTPRequestHandler):
