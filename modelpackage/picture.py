@@ -71,6 +71,19 @@ class Picture(Frozen):
         Raises:
             PictureError: It is none of these, damaged, or too large.
         """
+        from PIL.Image import Resampling
+
+        return np.asarray(self._opened(encoded).resize((self.width, self.height), Resampling.BILINEAR))
+
+    def pixels(self, encoded: bytes) -> NDArray[np.uint8]:
+        """Return a picture like :meth:`decode` but in its own size: whoever resizes it must do so in the same way.
+
+        Raises:
+            PictureError: As for :meth:`decode`.
+        """
+        return np.array(self._opened(encoded))
+
+    def _opened(self, encoded: bytes) -> "Image":
         from PIL import Image
 
         if len(encoded) > MAX_BYTES:
@@ -79,10 +92,11 @@ class Picture(Frozen):
         try:
             with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
                 _refuse_large(image.width, image.height)
-                flat = _flat(_upright(image), self.background, "RGB" if self.colour == "rgb" else "L")
-                return np.asarray(flat.resize((self.width, self.height), Image.Resampling.BILINEAR))
+                return _flat(_upright(image), self.background, "RGB" if self.colour == "rgb" else "L")
         except PictureError:
             raise
+        except Image.DecompressionBombError as error:
+            raise PictureError(f"the picture has more than {MAX_PIXELS} pixels; save it smaller") from error
         # Pillow's readers raise nearly anything on damaged input, struct.error and SyntaxError among it.
         except Exception as error:
             raise PictureError(
@@ -101,7 +115,7 @@ def _silence_pillow() -> None:
 
 def _refuse_large(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise PictureError(f"the picture has {width} x {height} pixels, the most is {MAX_PIXELS}; save it smaller")
+        raise PictureError(f"the picture has more than {MAX_PIXELS} pixels, {width} x {height}; save it smaller")
 
 
 def _upright(image: "Image") -> "Image":

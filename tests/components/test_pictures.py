@@ -1,17 +1,24 @@
 """Many pictures into one array: what the package's own decoder gives, within a level, on whatever path is fastest."""
 
 import hashlib
+import importlib.util
 import io
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from components import pictures
+from components.errors import DataError
 from components.pictures import read_pictures
-from modelpackage import Picture
+from modelpackage import Picture, PictureError
 
+needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
 SPEC = Picture(height=32, width=48, colour="rgb")
 
 
@@ -31,13 +38,23 @@ def write(path: Path, image: Image.Image, **options: object) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    """Decoding takes torch one thread per file, which the tests after this one shall not notice."""
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+def jpeg(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def oriented(orientation: int, order: str) -> bytes:
+    exif = Image.Exif()
+    exif.endian = order
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """Every folder is worth importing torch for."""
+    monkeypatch.setattr(pictures, "MANY_BYTES", 0)
 
 
 @pytest.fixture
@@ -61,18 +78,73 @@ def varied(tmp_path) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize("torch", [True, False])
-@pytest.mark.parametrize("colour", ["rgb", "grey"])
-def test_every_picture_is_within_a_level_of_the_packages_own_decoder(varied, tmp_path, colour, torch, monkeypatch):
-    if not torch:
-        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    spec = SPEC.model_copy(update={"colour": colour})
-    results = read_pictures(varied, spec, tmp_path / "x.npy")
-    pixels = np.load(tmp_path / "x.npy")
+def assert_within_a_level(paths: list[Path], spec: Picture, target: Path) -> None:
+    results = read_pictures(paths, spec, target)
     assert all(result.fault is None for result in results)
-    for path, row in zip(varied, pixels, strict=True):
-        expected = spec.decode(path.read_bytes())
-        assert np.abs(expected.astype(int) - row).max() <= 1, path.name
+    for path, row in zip(paths, np.load(target, allow_pickle=False), strict=True):
+        assert np.abs(spec.decode(path.read_bytes()).astype(int) - row).max() <= 1, path.name
+
+
+@needs_torch
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("colour", ["rgb", "grey"])
+def test_every_picture_is_within_a_level_of_the_packages_own_decoder(varied, tmp_path, colour):
+    assert_within_a_level(varied, SPEC.model_copy(update={"colour": colour}), tmp_path / "x.npy")
+
+
+def test_without_torch_every_picture_is_what_the_packages_own_decoder_gives(varied, tmp_path, many, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    read_pictures(varied, SPEC, tmp_path / "x.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), [SPEC.decode(path.read_bytes()) for path in varied])
+
+
+@needs_torch
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_jpegs_of_every_orientation_are_upright(tmp_path, order):
+    paths = [tmp_path / f"{number}.jpg" for number in range(1, 10)]
+    for number, path in enumerate(paths[:8], start=1):
+        path.write_bytes(jpeg(photo(60, 90), exif=oriented(number, order)))
+    paths[8].write_bytes(jpeg(photo(60, 90), xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'))
+    assert_within_a_level(paths, SPEC, tmp_path / "x.npy")
+
+
+@needs_torch
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_a_damaged_jpeg_is_judged_as_the_packages_own_decoder_does(data):
+    raw = bytearray(jpeg(photo(40, 50)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        # Half of the damage is in the head, where a byte decides more.
+        last = data.draw(st.sampled_from([200, len(raw) - 3]))
+        raw[data.draw(st.integers(2, last))] = data.draw(st.integers(0, 255))
+    assert outcome(pictures._fast(SPEC), bytes(raw)) == outcome(SPEC.decode, bytes(raw))
+
+
+def outcome(decode: pictures.Decode, raw: bytes) -> str:
+    try:
+        decode(raw)
+    except PictureError as error:
+        return str(error)
+    return "decoded"
+
+
+@needs_torch
+@pytest.mark.usefixtures("many")
+def test_each_file_has_one_thread_of_torch_which_gets_its_own_back_afterwards(tmp_path):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    seen: list[int] = []
+    try:
+        with pictures._decoder(SPEC, []):
+            worker = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+            worker.start()
+            worker.join()
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_each_file_has_the_digest_of_its_bytes_and_a_fault_leaves_zeros(tmp_path):
@@ -87,13 +159,42 @@ def test_each_file_has_the_digest_of_its_bytes_and_a_fault_leaves_zeros(tmp_path
     assert pixels[1].any()
 
 
-def test_a_damaged_jpeg_is_judged_by_the_packages_own_decoder(tmp_path):
-    buffer = io.BytesIO()
-    photo(80, 80).save(buffer, "JPEG")
+@needs_torch
+@pytest.mark.usefixtures("many")
+def test_a_cut_jpeg_has_a_fault(tmp_path):
     cut = tmp_path / "cut.jpg"
-    cut.write_bytes(buffer.getvalue()[:-200])
+    cut.write_bytes(jpeg(photo(80, 80))[:-200])
     (result,) = read_pictures([cut], SPEC, tmp_path / "x.npy")
     assert "can't be decoded" in result.fault
+
+
+def test_a_file_that_is_too_large_is_refused_with_the_digest_of_all_its_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
+    monkeypatch.setattr("modelpackage.picture.MAX_BYTES", 100)
+    monkeypatch.setattr(pictures, "PIECE_BYTES", 7)
+    path = write(tmp_path / "large.png", photo(9, 9))
+    (result,) = read_pictures([path], SPEC, tmp_path / "x.npy")
+    assert result.digest == hashlib.sha256(path.read_bytes()).digest()
+    assert "the most is 100" in result.fault
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(DataError, match="gone.jpg can't be read: No such file or directory; make it readable"):
+        read_pictures([tmp_path / "gone.jpg"], SPEC, tmp_path / "x.npy")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    path = write(tmp_path / "one.png", photo(9, 9))
+    with pytest.raises(OSError, match=os.strerror(28)):
+        read_pictures([path], SPEC, Path("/dev/full"))
+
+
+def test_long_work_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pictures, "SECONDS_BETWEEN_LINES", -1.0)
+    paths = [write(tmp_path / f"{number}.png", photo(4, 4)) for number in range(2)]
+    read_pictures(paths, SPEC, tmp_path / "x.npy")
+    assert "decoded 1 of 2 pictures" in capsys.readouterr().out
 
 
 def test_blocks_do_not_change_the_order(tmp_path, monkeypatch):

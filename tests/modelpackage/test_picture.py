@@ -1,6 +1,10 @@
 """Any common picture becomes the array that the model takes: upright, opaque, eight bits."""
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -20,6 +24,16 @@ def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def png(depth: int, colour: int, width: int, height: int, rows: bytes) -> bytes:
+    """A PNG of any depth: Pillow can't write 16 bits of colour."""
+    parts = {b"IHDR": struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0), b"IDAT": zlib.compress(rows)}
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in {**parts, b"IEND": b""}.items()
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def smooth(height: int, width: int) -> np.ndarray:
@@ -71,6 +85,37 @@ def test_sixteen_bits_are_scaled_and_not_clipped():
     assert (found.min(), found.max()) == (0, 255)
 
 
+def test_sixteen_bits_of_colour_and_of_transparency_are_brought_to_eight():
+    levels = np.linspace(0, 65535, 54 * 3).astype(">u2").reshape(6, 54 // 6 * 3)
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    np.testing.assert_allclose(RGB.decode(png(16, 2, 9, 6, rows)), levels.reshape(6, 9, 3) / 257, atol=1)
+    clear = struct.pack(">BHH", 0, 1000, 0)
+    assert RGB.decode(png(16, 4, 1, 1, clear)).max() == 255
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_integers_beyond_sixteen_bits_have_no_white_and_are_refused(value):
+    with pytest.raises(PictureError, match="beyond 0 to 65535"):
+        GREY.decode(encoded(Image.fromarray(np.full((6, 9), value, np.int32)), "TIFF"))
+
+
+def test_ycck_jpegs_are_brought_to_rgb():
+    pixels = smooth(6, 9)
+    inverted = Image.fromarray(255 - pixels).convert("YCbCr")
+    planes = [Image.fromarray(255 - np.asarray(plane)) for plane in inverted.split()]
+    raw = encoded(Image.merge("CMYK", [*planes, Image.new("L", (9, 6), 0)]), "JPEG", quality=98, subsampling=0)
+    transform = raw.index(b"Adobe") + 11
+    found = RGB.decode(raw[:transform] + b"\x02" + raw[transform + 1 :])
+    assert np.abs(found.astype(int) - pixels).mean() < 3
+
+
+@pytest.mark.parametrize("form", ["GIF", "MPO", "PNG", "TIFF", "WEBP"])
+def test_of_many_frames_the_first_counts(form):
+    first, second = Image.new("RGB", (9, 6), (200, 0, 0)), Image.new("RGB", (9, 6), (0, 0, 200))
+    found = RGB.decode(encoded(first, form, save_all=True, append_images=[second]))
+    assert np.abs(found.astype(int) - [200, 0, 0]).max() <= 3
+
+
 def test_what_is_transparent_shows_the_background():
     image = Image.new("RGBA", (9, 6), (10, 20, 30, 0))
     assert (RGB.decode(encoded(image)) == 255).all()
@@ -89,8 +134,9 @@ def test_a_palette_with_a_transparent_colour_shows_the_background():
     assert (found[1:] == 255).all()
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_upright_by_its_exif_orientation(orientation):
+def test_a_picture_is_turned_upright_by_its_exif_orientation(orientation, form):
     turns = {
         1: lambda x: x, 2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: np.rot90(np.fliplr(x), 1),
         6: lambda x: np.rot90(x, 1), 7: lambda x: np.rot90(np.fliplr(x), -1), 8: lambda x: np.rot90(x, -1),
@@ -98,7 +144,26 @@ def test_a_picture_is_turned_upright_by_its_exif_orientation(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(turns[orientation](PIXELS)))
-    np.testing.assert_array_equal(RGB.decode(encoded(stored, exif=exif)), PIXELS)
+    options = {"lossless": True, "exact": True} if form == "WEBP" else {}
+    np.testing.assert_array_equal(RGB.decode(encoded(stored, form, exif=exif, **options)), PIXELS)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0II*\0\x08\0\0\0\x02\0\x0f\x01\x02\0\xff\0\0\0"])
+def test_exif_that_cannot_be_read_says_nothing(exif, form):
+    np.testing.assert_array_equal(
+        RGB.decode(encoded(Image.fromarray(PIXELS), form, exif=exif)),
+        RGB.decode(encoded(Image.fromarray(PIXELS), form)),
+    )
+
+
+def test_what_pillow_warns_of_is_decoded_without_a_warning():
+    odd = encoded(
+        Image.fromarray(PIXELS), exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\0\0\0\0\x10\0\0\0\0\0\0"
+    )
+    with pytest.warns(UserWarning, match="corrupt EXIF|Tag data larger"), Image.open(io.BytesIO(odd)) as image:
+        dict(image.getexif())
+    np.testing.assert_array_equal(RGB.decode(odd), PIXELS)
 
 
 @settings(deadline=None, max_examples=25)
@@ -140,11 +205,22 @@ def test_floating_point_pictures_have_no_white_and_are_refused():
 
 def test_too_many_bytes_or_pixels_are_refused_before_they_are_decoded(monkeypatch):
     monkeypatch.setattr(picture, "MAX_PIXELS", 1599)
-    with pytest.raises(PictureError, match="40 x 40 pixels, the most is 1599"):
+    with pytest.raises(PictureError, match="more than 1599 pixels, 40 x 40"):
         RGB.decode(GOOD)
     monkeypatch.setattr(picture, "MAX_BYTES", 100)
     with pytest.raises(PictureError, match="bytes, the most is 100"):
         RGB.decode(GOOD)
+
+
+@pytest.mark.parametrize("side", [9_500, 60_000])
+def test_a_bomb_is_refused_by_what_its_head_claims(side):
+    with pytest.raises(PictureError, match=r"more than \d+ pixels.*; save it smaller"):
+        RGB.decode(png(8, 2, side, side, b""))
+
+
+def test_the_contract_does_without_pillow_until_a_picture_is_decoded():
+    code = "import sys, modelpackage; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @settings(deadline=None)
