@@ -9,6 +9,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,7 +237,8 @@ def _contract(options: argparse.Namespace) -> int:
 
     model = find(options.model)
     model.require()
-    clauses = check(model)
+    with redirect_stdout(sys.stderr):  # what the model tells of its training is no part of the answer
+        clauses = check(model)
     for clause in clauses:
         print(f"{'kept  ' if clause.ok else 'BROKEN'}  {clause.name}{f': {clause.detail}' if clause.detail else ''}")
     return 0 if all(clause.ok for clause in clauses) else 1
