@@ -33,7 +33,7 @@ ONLY = {
     "kserve": {f"serving/{name}.py" for name in ("predictor", "rest", "grpc_server", "server")},
     "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
     | {"components/pictures.py"},
-    "torchvision": {"components/models/networks.py"},
+    "torchvision": {"components/models/networks.py", "components/pictures.py"},
     "mlflow": {"components/tracking.py"},
     "minio": {"components/store.py"},
 }

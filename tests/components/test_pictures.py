@@ -18,7 +18,8 @@ from components.errors import DataError
 from components.pictures import read_pictures
 from modelpackage import Picture, PictureError
 
-needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
+TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
+needs_torch = pytest.mark.skipif(not TORCH, reason="torch and torchvision are not installed")
 SPEC = Picture(height=32, width=48, colour="rgb")
 
 
@@ -109,6 +110,15 @@ def test_jpegs_of_every_orientation_are_upright(tmp_path, order):
     assert_within_a_level(paths, SPEC, tmp_path / "x.npy")
 
 
+def test_whole_upright_jpegs_in_the_wanted_colours_alone_are_plain():
+    base = photo(60, 90)
+    assert all(pictures._plain(raw, "RGB") for raw in (jpeg(base), jpeg(base, progressive=True)))
+    assert pictures._plain(jpeg(base.convert("L")), "L")
+    turned, cut = jpeg(base, exif=oriented(3, "<")), jpeg(base)[:-2]
+    for other in (turned, cut, jpeg(base.convert("L")), jpeg(base.convert("CMYK")), b"", b"\xff\xd8\xff\xd9"):
+        assert not pictures._plain(other, "RGB")
+
+
 @needs_torch
 @settings(deadline=None, max_examples=60)
 @given(st.data())
@@ -192,13 +202,14 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path):
 
 def test_long_work_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pictures, "SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(pictures, "CHUNK", 1)
     paths = [write(tmp_path / f"{number}.png", photo(4, 4)) for number in range(2)]
     read_pictures(paths, SPEC, tmp_path / "x.npy")
     assert "decoded 1 of 2 pictures" in capsys.readouterr().out
 
 
-def test_blocks_do_not_change_the_order(tmp_path, monkeypatch):
+def test_chunks_do_not_change_the_order(tmp_path, monkeypatch):
     paths = [write(tmp_path / f"{number}.png", Image.new("RGB", (4, 4), (number, 0, 0))) for number in range(25)]
-    monkeypatch.setattr(pictures, "BLOCK", 4)
+    monkeypatch.setattr(pictures, "CHUNK", 4)
     read_pictures(paths, SPEC, tmp_path / "x.npy")
     assert np.load(tmp_path / "x.npy")[:, 0, 0, 0].tolist() == list(range(25))
