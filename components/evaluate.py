@@ -10,13 +10,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from components import figures, metrics
+from components import metrics
 from components.config import Config, Gate
 from components.console import say
 from components.dataset import Inputs, Splits
-from components.mistakes import worst
 from components.preprocess import read_slices
-from components.report import render_report
+from components.report import figures, render_report
+from components.report.mistakes import worst
 from components.sweep import read_trials
 from components.train import GRAPH, TRAINING
 from modelpackage import canonical_json

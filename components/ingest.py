@@ -5,9 +5,9 @@ from pathlib import Path
 
 from components.config import Data
 from components.errors import DataError
-from components.remote import bring
 from components.snapshot import Snapshot
 from components.sources.columns import format_of
+from components.sources.remote import bring
 
 Reader = Callable[[Path, Data, Path], Snapshot]
 IDX = "*-images-idx3-ubyte*"

@@ -14,8 +14,8 @@ from components.console import say
 from components.dataset import Splits
 from components.errors import ParityError
 from components.evaluate import Evaluation, run_graph
-from components.mistakes import worst
-from components.remarks import remarks
+from components.report.mistakes import worst
+from components.report.remarks import remarks
 from components.train import GRAPH, NATIVE, TRAINING
 from modelpackage import Golden, Histogram, Lineage, Package, Reference, Signature, Tensor, Texts, histogram
 

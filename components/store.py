@@ -20,9 +20,9 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from components.archive import places
 from components.destination import S3
 from components.errors import DataError, StoreError
+from components.sources.archive import places
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 #: What a retry may cure: the transport retries a refused or broken connection and these answers, 0.5 s to 4 s apart.

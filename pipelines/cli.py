@@ -125,8 +125,11 @@ def _takes_configuration(parser: argparse.ArgumentParser) -> None:
 
 def _new(options: argparse.Namespace) -> int:
     from components.draft import draft
+    from pipelines.home import Home
 
-    print(draft(options.place, options.label, options.name), end="")
+    with redirect_stdout(sys.stderr):  # how far a download is belongs into no configuration
+        text = draft(options.place, options.label, options.name, cache=Path(Home().destinations()["SLIPWAY_CACHE"]))
+    print(text, end="")
     return 0
 
 
@@ -225,6 +228,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     comparison = compare([Path(run) for run in options.runs])
     picture = Home().path / "compare.html"
+    picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_text(render_html(comparison), encoding="utf-8")
     print(render_text(comparison))
     print(f"picture   {picture.as_uri()}")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from components.config import Data
-    from components.manifest import Summary
     from components.store import Store
+    from components.versions.manifest import Summary
 
 #: Of a picture, the digest covers the file: the pixels themselves are not wanted here, so few are made.
 PIXELS = 16
@@ -56,10 +56,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _push(options: argparse.Namespace) -> int:
     from components.config import Data
-    from components.manifest import check_name
     from components.section import validate
-    from components.transfer import describe, readable, scan
     from components.versions import push
+    from components.versions.manifest import check_name
+    from components.versions.transfer import describe, readable, scan
 
     check_name(options.name)
     store = _store(options)
@@ -97,7 +97,7 @@ def _located(data: "Data") -> Path:
 def _read(data: "Data", place: Path) -> "tuple[str, Summary]":
     """Return the version of the data, as a run computes it, and what reading it gave."""
     from components.ingest import guess, ingest
-    from components.manifest import Summary
+    from components.versions.manifest import Summary
 
     chosen = data.format or guess(place)
     _need_label(data, chosen, place)
@@ -128,8 +128,8 @@ def _need_label(data: "Data", chosen: str, place: Path) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from components.transfer import readable
     from components.versions import versions
+    from components.versions.transfer import readable
 
     store = _store(options)
     rows = [("VERSION", "PUSHED (UTC)", "ROWS", "FILES", "SIZE", "CLASSES")]
@@ -155,8 +155,8 @@ def _classes(labels: dict[str, int]) -> str:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    from components.manifest import resolve
-    from components.transfer import bring
+    from components.versions.manifest import resolve
+    from components.versions.transfer import bring
 
     store = _store(options)
     manifest = resolve(store, options.ref)
@@ -166,8 +166,8 @@ def _pull(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from components.manifest import resolve
     from components.versions import verify
+    from components.versions.manifest import resolve
 
     store = _store(options)
     manifest = resolve(store, options.ref)

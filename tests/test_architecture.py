@@ -32,8 +32,8 @@ ONLY = {
     },
     "kserve": {f"serving/{name}.py" for name in ("predictor", "rest", "grpc_server", "server")},
     "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
-    | {"components/pictures.py"},
-    "torchvision": {"components/models/networks.py", "components/pictures.py"},
+    | {"components/sources/decode.py"},
+    "torchvision": {"components/models/networks.py", "components/sources/decode.py"},
     "mlflow": {"components/tracking.py"},
     "minio": {"components/store.py"},
 }
@@ -109,6 +109,7 @@ def test_every_module_says_what_it_is_and_has_its_tests():
         "training.py",
         "resources.py",
         "console.py",
+        "limits.py",
         "errors.py",
         "figures.py",
         "report.py",

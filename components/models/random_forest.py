@@ -29,6 +29,7 @@ def fit(settings: RandomForest, splits: Splits, seed: int) -> Trained:
         n_estimators=settings.trees,
         max_depth=settings.max_depth,
         min_samples_leaf=settings.min_samples_leaf,
+        max_features="sqrt" if settings.max_features is None else settings.max_features,
         class_weight=class_weight(settings.class_weights),
         random_state=seed,
         n_jobs=-1 if len(x) >= ROWS_WORTH_THREADS else 1,

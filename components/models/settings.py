@@ -29,6 +29,7 @@ class RandomForest(TrainSettings):
         trees: Number of trees.
         max_depth: Deepest level of a tree; none grows until the leaves are pure.
         min_samples_leaf: Fewest training rows in a leaf.
+        max_features: The share of the features that each split chooses from; none takes the root of their number.
         class_weights: ``balanced`` weighs a class by the inverse of its frequency.
     """
 
@@ -36,6 +37,7 @@ class RandomForest(TrainSettings):
     trees: Annotated[int, Field(ge=1, le=10_000)] = 300
     max_depth: Count | None = None
     min_samples_leaf: Count = 1
+    max_features: Rate | None = None
     class_weights: Weights = "none"
 
 

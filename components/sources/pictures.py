@@ -10,8 +10,8 @@ from components.config import Data
 from components.console import say
 from components.dataset import SPLITS, Rows
 from components.errors import DataError
-from components.pictures import read_pictures
 from components.snapshot import FREE, MOST_EXAMPLES, Finding, Snapshot
+from components.sources.decode import read_pictures
 from modelpackage import Picture
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jfif", ".ppm", ".pgm"))

@@ -9,10 +9,10 @@ import pytest
 
 from components.config import Data
 from components.ingest import READERS, ingest
-from components.manifest import Summary, content_key
 from components.snapshot import Snapshot
 from components.store import Store, open_store
 from components.versions import push
+from components.versions.manifest import Summary, content_key
 from pipelines.cli import main
 
 A, B = "a" * 64, "b" * 64

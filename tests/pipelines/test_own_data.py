@@ -137,6 +137,9 @@ def test_a_folder_of_the_object_store_is_read_and_pushed_data_is_named(slipway, 
     few = ("--set", "data.size=32", "--set", "data.set_aside=0.1", "--set", "train.model=simple_cnn", *FEW)
     own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     own["SLIPWAY_STORE"] = (tmp_path / "store").as_uri()
+    drafted = slipway("new", f"{bucket}/raw/", **own)
+    assert yaml.safe_load(drafted.out)["data"]["source"] == f"{bucket}/raw/"
+    assert list((drafted.home / "cache").rglob("broken.jpg")), "the run would fetch it all again"
     run = ("run", "configs/cats-dogs.yaml", "--set")
     from_store = slipway(*run, f"data.source={bucket}/raw/", *few, **own)
     digest = published(from_store).name

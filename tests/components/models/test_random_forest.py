@@ -12,11 +12,16 @@ from components.models.settings import RandomForest
 FEW = RandomForest(trees=12)
 
 
-def thresholds(graph: bytes) -> np.ndarray:
+def inner_nodes(graph: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Features and thresholds of all splits."""
     (trees,) = (node for node in onnx.load_from_string(graph).graph.node if node.op_type == "TreeEnsembleClassifier")
     held = {attribute.name: attribute for attribute in trees.attribute}
     inner = np.array(held["nodes_modes"].strings) != b"LEAF"
-    return np.array(held["nodes_values"].floats, np.float32)[inner]
+    return np.array(held["nodes_featureids"].ints)[inner], np.array(held["nodes_values"].floats, np.float32)[inner]
+
+
+def thresholds(graph: bytes) -> np.ndarray:
+    return inner_nodes(graph)[1]
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -39,6 +44,19 @@ def test_depth_and_leaves_are_bounded_as_told(tmp_path):
     splits = write_table(tmp_path / "splits", *wild_table(600, 2), 2)
     assert len(thresholds(fit(RandomForest(trees=3, max_depth=1), splits, 0).graph)) == 3
     assert len(thresholds(fit(RandomForest(trees=3, min_samples_leaf=150), splits, 0).graph)) <= 3
+
+
+def test_a_split_chooses_from_the_share_of_features_as_told(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(600, 9)).astype(np.float32)
+    splits = write_table(tmp_path / "splits", x, (x[:, 0] > 0).astype(np.int64), 2)
+
+    def first_features(share: float | None) -> set[int]:
+        trained = fit(RandomForest(trees=30, max_depth=1, max_features=share), splits, 0)
+        return set(inner_nodes(trained.graph)[0].tolist())
+
+    assert first_features(1.0) == {0}
+    assert len(first_features(None)) > 3
 
 
 def test_the_seed_decides(tmp_path):

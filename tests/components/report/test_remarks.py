@@ -1,7 +1,7 @@
 """The card tells of the data, of weak spots and of mistakes, in sentences."""
 
-from components.mistakes import Mistake
-from components.remarks import remarks
+from components.report.mistakes import Mistake
+from components.report.remarks import remarks
 
 
 def test_the_worst_class_the_slices_and_the_surest_mistakes_are_told(forest_run):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from components.errors import DataError, StoreError
-from components.manifest import Entry, Manifest, content_key
 from components.store import Store, open_store
-from components.transfer import Progress, bring, describe, each, get, readable, scan, upload
+from components.versions.manifest import Entry, Manifest, content_key
+from components.versions.transfer import Progress, bring, describe, each, get, readable, scan, upload
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_results_come_in_the_order_of_the_items_and_an_error_ends_it():
 
 def test_progress_is_told_now_and_then_with_what_is_left(monkeypatch):
     clock = iter([0.0, 1.0, 6.0, 6.0, 7.0])
-    monkeypatch.setattr("components.transfer.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("components.versions.transfer.time.monotonic", lambda: next(clock))
     lines = []
     entries = [Entry(path=str(number), sha256="0" * 64, size=2_000_000) for number in range(3)]
     progress = Progress("uploaded", entries, lines.append)

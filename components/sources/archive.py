@@ -1,7 +1,7 @@
 """Archives: unpacked whole or not at all, never outside their folder, and no larger than allowed.
 
 Links, devices, names that lead out of the folder, damaged archives and those that unpack to more than is allowed are
-refused. For ``components/remote.py``.
+refused. For ``components/sources/remote.py``.
 """
 
 import bz2

@@ -9,10 +9,10 @@ from html import escape
 
 import numpy as np
 
-from components.profile_pictures import render_pictures
-from components.profile_table import render_columns
+from components.profile.pictures import render_pictures
+from components.profile.svg import bar, number
+from components.profile.table import render_columns
 from components.snapshot import Finding, Snapshot
-from components.svg import bar, number
 
 #: With more classes colours can't be told apart, and all rows have one.
 MOST_COLOURS = 6

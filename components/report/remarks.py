@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from components.dataset import SPLITS, Splits
 from components.evaluate import Evaluation
-from components.mistakes import Mistake
 from components.preprocess import read_findings
+from components.report.mistakes import Mistake
 
 MOST_MISTAKES = 5
 MOST_VALUES = 5

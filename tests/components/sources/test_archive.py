@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.archive import BLOCK, _write, inside, is_archive, opened, places, unpack
 from components.errors import DataError
+from components.sources.archive import BLOCK, _write, inside, is_archive, opened, places, unpack
 
 FILES = {"data/cat/1.png": b"one", "data/dog/2.png": b"two" * 1000, "data/empty": b""}
 KINDS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -159,7 +159,7 @@ def test_a_header_that_asks_for_much_memory_is_refused(tmp_path):
 
 
 def test_too_many_members_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("components.archive.MOST_MEMBERS", 3)
+    monkeypatch.setattr("components.sources.archive.MOST_MEMBERS", 3)
     folders = [tarfile.TarInfo(f"folder-{number}") for number in range(4)]
     for folder in folders:
         folder.type = tarfile.DIRTYPE

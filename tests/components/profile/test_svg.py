@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from components.svg import BINS, HEIGHT, WIDTH, bar, histogram, number
+from components.profile.svg import BINS, HEIGHT, WIDTH, bar, histogram, number
 
 
 def parsed(drawn: str) -> ET.Element:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import snapshots
 
-from components.profile_table import TOP_VALUES, render_columns
+from components.profile.table import TOP_VALUES, render_columns
 from components.snapshot import Snapshot
 
 Y = [0, 1] * 20
@@ -72,7 +72,7 @@ def test_names_and_values_are_escaped():
 
 
 def test_so_many_columns_are_counted_and_not_drawn(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("components.profile_table.MOST_CARDS", 3)
+    monkeypatch.setattr("components.profile.table.MOST_CARDS", 3)
     drawn = render_columns(snapshots.table(Y, numbers={str(index): Y for index in range(5)}), np.array(Y))
     assert drawn.count('class="card"') == 3
     assert "2 more columns are not shown" in drawn

@@ -9,7 +9,7 @@ import pytest
 import snapshots
 from PIL import Image
 
-from components.profile_pictures import COLOURS, LONGEST_SIDE, MOST_CLASSES, SAMPLES, render_pictures
+from components.profile.pictures import COLOURS, LONGEST_SIDE, MOST_CLASSES, SAMPLES, render_pictures
 from components.snapshot import Snapshot
 
 
@@ -89,7 +89,7 @@ def test_brightness_and_contrast_are_of_the_whole_range():
 
 
 def test_of_very_many_pictures_evenly_chosen_ones_are_measured(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("components.profile_pictures.MEASURED_VALUES", 16 * 10)
+    monkeypatch.setattr("components.profile.pictures.MEASURED_VALUES", 16 * 10)
     monkeypatch.setattr("components.dataset.CHUNK_BYTES", 16 * 3)
     x, y = snapshots.noise(500, 4, 4), [0] * 499 + [1]
     drawn = draw(snapshots.pictures(x, y))

@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from components.draft.sketch import Sketch, sketch
 from components.errors import ConfigError, DataError
-from components.sketch import Sketch, sketch
 
 ROWS = 120
 

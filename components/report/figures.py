@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from components.dataset import Part
 from components.metrics import calibration, confusion
-from components.mistakes import Mistake, worst
+from components.report.mistakes import Mistake, worst
 
 BLUE, ORANGE, GREY = "#1f5f99", "#d9730d", "#8a8f98"
 STYLE = {

@@ -1,7 +1,7 @@
 """Files between a folder and the object store: several at a time, each held against its SHA-256, and resumable.
 
 A folder that is brought appears whole. A link to a folder, a file that changes while it is read and content that is not
-what its digest says are refused. Only ``components/versions.py`` has a use for this.
+what its digest says are refused.
 """
 
 import fcntl
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from components.errors import DataError, StoreError
-from components.manifest import Entry, Manifest, content_key
 from components.store import Store
+from components.versions.manifest import Entry, Manifest, content_key
 from modelpackage import file_digest
 from modelpackage.digest import CHUNK_BYTES
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from components.errors import DataError, StoreError
-from components.manifest import Summary, content_key, manifest_key
 from components.store import Store, open_store
-from components.transfer import describe, scan
 from components.versions import Pushed, diff, open_version, pull, push, verify, versions
+from components.versions.manifest import Summary, content_key, manifest_key
+from components.versions.transfer import describe, scan
 
 FIRST, SECOND = "1" * 64, "2" * 64
 PETS = {

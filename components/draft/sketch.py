@@ -1,7 +1,7 @@
 """What data looks like, and the settings that follow from it, each with its reason.
 
 It looks at all columns of a table and at the headers of some pictures. It refuses what no run could learn from.
-``components/draft.py`` alone imports it, and makes a configuration of it.
+``components/draft/`` alone imports it, and makes a configuration of it.
 """
 
 import difflib

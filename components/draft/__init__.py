@@ -15,11 +15,10 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from components.config import Config, Data
-from components.destination import cache_folder
+from components.draft.sketch import Profile, Setting, Sketch, sketch
 from components.errors import ConfigError
 from components.ingest import locate
 from components.section import validate
-from components.sketch import Profile, Setting, Sketch, sketch
 from components.validate import FEWEST_ROWS_OF_A_CLASS
 
 #: A class is rare if its rows go more often than this into those of the commonest one.
@@ -28,13 +27,14 @@ MOST_LISTED = 40
 SUFFIXES = re.compile(r"(\.(csv|tsv|txt|parquet|pq|zip|tar|gz|tgz|bz2|xz))+$")
 
 
-def draft(place: str, label: str | None = None, name: str | None = None) -> str:
+def draft(place: str, label: str | None = None, name: str | None = None, *, cache: Path | None = None) -> str:
     """Return the text of a YAML file that :func:`components.config.read_config` reads.
 
     Args:
         place: What ``data.source`` takes: a table, a folder of pictures per class, the folder of the idx files.
         label: Tables: the column that is learned.
         name: The model's name; by default made from the place.
+        cache: Where what is fetched is kept, for the run that follows; by default nowhere.
 
     Raises:
         ConfigError: A name breaks its rule, there is no such source, or a label is given for pictures.
@@ -45,7 +45,7 @@ def draft(place: str, label: str | None = None, name: str | None = None) -> str:
     if place.startswith("builtin://"):
         raise ConfigError(f"{place} needs no draft; configs/ has a configuration for it")
     with TemporaryDirectory(prefix="slipway-") as scratch:
-        found = sketch(locate(data, cache_folder(Path(scratch))), label)
+        found = sketch(locate(data, cache or Path(scratch)), label)
     text = "\n".join(_lines(place, _name(place) if name is None else name, found)) + "\n"
     Config.build(yaml.safe_load(text))
     return text

@@ -9,8 +9,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from components.profile.svg import bar, histogram, number
 from components.snapshot import Snapshot
-from components.svg import bar, histogram, number
 
 TOP_VALUES = 8
 #: More cards than this make a page that nobody reads and no browser likes.

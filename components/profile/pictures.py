@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.dataset import CHUNK_BYTES, Rows, release
+from components.profile.svg import histogram
 from components.snapshot import Snapshot
-from components.svg import histogram
 
 SAMPLES = 8
 MOST_CLASSES = 20

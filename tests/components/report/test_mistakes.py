@@ -3,7 +3,7 @@
 import numpy as np
 
 from components.dataset import Part, Rows, save_arrays
-from components.mistakes import MOST, worst
+from components.report.mistakes import MOST, worst
 
 
 def part(tmp_path, y, **arrays):

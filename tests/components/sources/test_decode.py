@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components import pictures
 from components.errors import DataError
-from components.pictures import read_pictures
+from components.sources import decode
+from components.sources.decode import read_pictures
 from modelpackage import Picture, PictureError
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
@@ -55,7 +55,7 @@ def oriented(orientation: int, order: str) -> bytes:
 @pytest.fixture
 def many(monkeypatch):
     """Every folder is worth importing torch for."""
-    monkeypatch.setattr(pictures, "MANY_BYTES", 0)
+    monkeypatch.setattr(decode, "MANY_BYTES", 0)
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ def test_jpegs_of_every_orientation_are_upright(tmp_path, order):
 
 def test_whole_upright_jpegs_in_the_wanted_colours_alone_are_plain():
     base = photo(60, 90)
-    assert all(pictures._plain(raw, "RGB") for raw in (jpeg(base), jpeg(base, progressive=True)))
-    assert pictures._plain(jpeg(base.convert("L")), "L")
+    assert all(decode._plain(raw, "RGB") for raw in (jpeg(base), jpeg(base, progressive=True)))
+    assert decode._plain(jpeg(base.convert("L")), "L")
     turned, cut = jpeg(base, exif=oriented(3, "<")), jpeg(base)[:-2]
     for other in (turned, cut, jpeg(base.convert("L")), jpeg(base.convert("CMYK")), b"", b"\xff\xd8\xff\xd9"):
-        assert not pictures._plain(other, "RGB")
+        assert not decode._plain(other, "RGB")
 
 
 @needs_torch
@@ -128,12 +128,12 @@ def test_a_damaged_jpeg_is_judged_as_the_packages_own_decoder_does(data):
         # Half of the damage is in the head, where a byte decides more.
         last = data.draw(st.sampled_from([200, len(raw) - 3]))
         raw[data.draw(st.integers(2, last))] = data.draw(st.integers(0, 255))
-    assert outcome(pictures._fast(SPEC), bytes(raw)) == outcome(SPEC.decode, bytes(raw))
+    assert outcome(decode._fast(SPEC), bytes(raw)) == outcome(SPEC.decode, bytes(raw))
 
 
-def outcome(decode: pictures.Decode, raw: bytes) -> str:
+def outcome(decoder: decode.Decode, raw: bytes) -> str:
     try:
-        decode(raw)
+        decoder(raw)
     except PictureError as error:
         return str(error)
     return "decoded"
@@ -148,7 +148,7 @@ def test_each_file_has_one_thread_of_torch_which_gets_its_own_back_afterwards(tm
     torch.set_num_threads(3)
     seen: list[int] = []
     try:
-        with pictures._decoder(SPEC, []):
+        with decode._decoder(SPEC, []):
             worker = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
             worker.start()
             worker.join()
@@ -179,9 +179,9 @@ def test_a_cut_jpeg_has_a_fault(tmp_path):
 
 
 def test_a_file_that_is_too_large_is_refused_with_the_digest_of_all_its_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
+    monkeypatch.setattr(decode, "MAX_BYTES", 100)
     monkeypatch.setattr("modelpackage.picture.MAX_BYTES", 100)
-    monkeypatch.setattr(pictures, "PIECE_BYTES", 7)
+    monkeypatch.setattr(decode, "PIECE_BYTES", 7)
     path = write(tmp_path / "large.png", photo(9, 9))
     (result,) = read_pictures([path], SPEC, tmp_path / "x.npy")
     assert result.digest == hashlib.sha256(path.read_bytes()).digest()
@@ -201,8 +201,8 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path):
 
 
 def test_long_work_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pictures, "SECONDS_BETWEEN_LINES", -1.0)
-    monkeypatch.setattr(pictures, "CHUNK", 1)
+    monkeypatch.setattr(decode, "SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(decode, "CHUNK", 1)
     paths = [write(tmp_path / f"{number}.png", photo(4, 4)) for number in range(2)]
     read_pictures(paths, SPEC, tmp_path / "x.npy")
     assert "decoded 1 of 2 pictures" in capsys.readouterr().out
@@ -210,6 +210,6 @@ def test_long_work_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
 
 def test_chunks_do_not_change_the_order(tmp_path, monkeypatch):
     paths = [write(tmp_path / f"{number}.png", Image.new("RGB", (4, 4), (number, 0, 0))) for number in range(25)]
-    monkeypatch.setattr(pictures, "CHUNK", 4)
+    monkeypatch.setattr(decode, "CHUNK", 4)
     read_pictures(paths, SPEC, tmp_path / "x.npy")
     assert np.load(tmp_path / "x.npy")[:, 0, 0, 0].tolist() == list(range(25))

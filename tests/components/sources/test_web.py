@@ -1,107 +1,27 @@
-"""Data comes from wherever it is, whole, checked and within its limit; servers are real, on loopback, and misbehave."""
+"""A file comes from the web whole, checked and within its limit; servers are real, on loopback, and misbehave."""
 
 import datetime as dt
 import hashlib
 import ipaddress
-import shutil
 import socket
 import ssl
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from web_site import CONTENT, Handler, Site, serving
 
 from components.errors import ConfigError, DataError
-from components.remote import _public, bring
-from components.store import open_store
+from components.sources.remote import bring
+from components.sources.web import _public
 
-CONTENT = bytes(range(256)) * 4000
 MEGABYTE = 10**6 + len(CONTENT)
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-class Site(ThreadingHTTPServer):
-    """A web server whose every habit can be set."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {"/data.csv": CONTENT}
-        self.etag: str | None = '"one"'
-        self.cuts: list[int] = []  # of the next answers, how many bytes are sent before the line is cut
-        self.faults: list[int] = []  # of the next answers, the status
-        self.ranges = self.conditions = True
-        self.redirects: dict[str, str] = {}
-        self.length: int | None = None
-        self.endless = False
-        self.asked: list[tuple[str, str | None]] = []
-        self.scheme = "http"
-
-    def url(self, path: str = "/data.csv", host: str = "127.0.0.1") -> str:
-        return f"{self.scheme}://{host}:{self.server_port}{path}"
-
-    def handle_error(self, *_: object) -> None:
-        """Clients may go away."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        site, wanted = self.server, self.headers.get("range")
-        site.asked.append((self.path, wanted))
-        if site.faults:
-            return self._head(site.faults.pop(0), {"content-length": "0"})
-        if self.path in site.redirects:
-            return self._head(302, {"location": site.redirects[self.path], "content-length": "0"})
-        if self.path not in site.files:
-            return self._head(404, {"content-length": "0"})
-        content = site.files[self.path]
-        headers = {"etag": site.etag} if site.etag else {}
-        same = not site.conditions or self.headers.get("if-range") == site.etag
-        if wanted and site.ranges and same:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-            if start >= len(content):
-                return self._head(416, {"content-range": f"bytes */{len(content)}", "content-length": "0"})
-            headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            return self._body(206, headers, content[start:])
-        return self._body(200, headers, content)
-
-    def _head(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def _body(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        site = self.server
-        if not site.endless:
-            headers["content-length"] = str(len(content) if site.length is None else site.length)
-        self._head(status, headers)
-        self.wfile.write(content[: site.cuts.pop(0)] if site.cuts else content)
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
-
-@contextmanager
-def serving(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
-    with Site() as site:
-        if tls:
-            site.socket, site.scheme = tls.wrap_socket(site.socket, server_side=True), "https"
-        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield site
-        finally:
-            site.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -112,7 +32,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch) -> None:
-    monkeypatch.setattr("components.remote.PAUSES", (0.0,) * 5)
+    monkeypatch.setattr("components.sources.web.PAUSES", (0.0,) * 5)
 
 
 def fetch(site: Site, folder: Path, content: bytes = CONTENT, **options: int) -> Path:
@@ -122,63 +42,6 @@ def fetch(site: Site, folder: Path, content: bytes = CONTENT, **options: int) ->
 
 def left(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
-
-
-# What is here already.
-
-
-@pytest.mark.parametrize("name", ["data.csv", "a folder"])
-def test_a_path_and_its_file_uri_are_the_place_itself(tmp_path, name):
-    place = tmp_path / name
-    place.mkdir() if name == "a folder" else place.write_text("x")
-    for uri in (str(place), place.as_uri()):
-        assert bring(uri, tmp_path / "kept", max_bytes=1) == place
-    assert not (tmp_path / "kept").exists()
-
-
-def test_a_local_file_is_held_against_its_checksum_and_kept(tmp_path):
-    place = tmp_path / "data.csv"
-    place.write_bytes(b"x")
-    assert bring(str(place), tmp_path, checksum=sha256(b"x"), max_bytes=1) == place
-    with pytest.raises(DataError, match=f"{sha256(b'x')}, data.checksum says {sha256(b'y')}"):
-        bring(str(place), tmp_path, checksum=sha256(b"y"), max_bytes=1)
-    assert place.exists()
-    with pytest.raises(DataError, match="is a folder, and a checksum is of one file"):
-        bring(str(tmp_path), tmp_path, checksum=sha256(b"x"), max_bytes=1)
-
-
-def test_a_local_archive_is_unpacked_below_the_folder_and_once(tmp_path):
-    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
-        archive.writestr("pets/cat/1.png", b"x")
-    place = bring(str(tmp_path / "pets.zip"), tmp_path / "kept", max_bytes=10)
-    assert place.name == "pets"
-    assert place.is_relative_to(tmp_path / "kept")
-    assert (place / "cat" / "1.png").read_bytes() == b"x"
-    assert bring(str(tmp_path / "pets.zip"), tmp_path / "kept", max_bytes=10) == place
-
-
-def test_a_path_that_does_not_exist_is_named(tmp_path):
-    for uri in (str(tmp_path / "none"), (tmp_path / "none").as_uri()):
-        with pytest.raises(DataError, match="none does not exist; give a path"):
-            bring(uri, tmp_path, max_bytes=1)
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "gs://bucket/a",
-        "ftp://host/a",
-        "file://host/a",
-        "https:///a",
-        "s3:///a",
-        "https://host:99999/a",
-        "https://[x/a",
-        f"https://{70 * 'x'}.org/a",
-    ],
-)
-def test_what_names_no_place_is_refused_with_what_does(tmp_path, uri):
-    with pytest.raises(ConfigError, match="use a path, file:///path, s3://bucket/prefix/ or https://host/file"):
-        bring(uri, tmp_path, max_bytes=1)
 
 
 # What a server has.
@@ -342,7 +205,7 @@ def test_a_file_stays_in_its_folder_whatever_its_url(site, tmp_path, path, name)
 def test_progress_is_told_in_lines_and_not_too_often(site, tmp_path, capsys, monkeypatch):
     fetch(site, tmp_path)
     assert capsys.readouterr().out == "[slipway] downloading data.csv\n"
-    monkeypatch.setattr("components.remote.TELL_SECONDS", 0.0)
+    monkeypatch.setattr("components.sources.limits.TELL_SECONDS", 0.0)
     fetch(site, tmp_path / "again")
     assert "data.csv: 1.0 MB more have come" in capsys.readouterr().out
 
@@ -587,59 +450,3 @@ def test_an_archive_is_fetched_checked_and_unpacked(secure, tmp_path):
     digest = sha256(secure.files["/pets.zip"])
     place = bring(secure.url("/pets.zip"), tmp_path, checksum=digest, max_bytes=MEGABYTE)
     assert (place / "cat" / "1.png").read_bytes() == b"x"
-
-
-# What an object store has.
-
-
-@pytest.fixture
-def objects(bucket: str, tmp_path: Path) -> str:
-    """The URI of a prefix with three objects."""
-    store = open_store(f"{bucket}/pets")
-    for key in ("cat/1.png", "cat/2.png", "dog/3.png"):
-        (tmp_path / "object").write_text(key)
-        store.put(key, tmp_path / "object")
-    return f"{bucket}/pets/"
-
-
-def content(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_every_object_below_a_prefix_comes(objects, tmp_path):
-    expected = {key: key for key in ("cat/1.png", "cat/2.png", "dog/3.png")}
-    assert content(bring(objects, tmp_path / "kept", max_bytes=27)) == expected
-    assert content(bring(objects.rstrip("/"), tmp_path / "kept", max_bytes=27)) == expected
-
-
-def test_one_object_comes_alone(objects, tmp_path):
-    place = bring(f"{objects}cat/1.png", tmp_path / "kept", checksum=sha256(b"cat/1.png"), max_bytes=9)
-    assert place.name == "1.png"
-    assert content(place.parent) == {"1.png": "cat/1.png"}
-    with pytest.raises(DataError, match="data.checksum says"):
-        bring(f"{objects}cat/2.png", tmp_path / "kept", checksum=sha256(b"other"), max_bytes=9)
-    assert not list((tmp_path / "kept").rglob("2.png"))
-
-
-def test_objects_larger_than_allowed_are_refused_before_one_comes(objects, tmp_path):
-    with pytest.raises(DataError, match="has 27 bytes, data.max_gb allows 26"):
-        bring(objects, tmp_path / "kept", max_bytes=26)
-    assert left(tmp_path / "kept") == set()
-
-
-def test_a_prefix_with_nothing_below_it_is_named(objects, tmp_path):
-    with pytest.raises(DataError, match="pets/none/ holds nothing"):
-        bring(f"{objects}none/", tmp_path, max_bytes=1)
-
-
-def test_a_prefix_has_no_checksum(objects, tmp_path):
-    with pytest.raises(DataError, match="is a folder, and a checksum is of one file"):
-        bring(objects, tmp_path / "kept", checksum=sha256(b""), max_bytes=100)
-
-
-def test_a_bucket_of_archives_gives_what_is_in_the_one_that_is_named(bucket, tmp_path):
-    shutil.make_archive(str(tmp_path / "pets"), "gztar", Path(__file__).parent, "models")
-    open_store(bucket).put("pets.tar.gz", tmp_path / "pets.tar.gz")
-    place = bring(f"{bucket}/pets.tar.gz", tmp_path / "kept", max_bytes=MEGABYTE)
-    assert place.name == "models"
-    assert place.is_dir()

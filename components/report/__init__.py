@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.config import Config
 from components.dataset import SPLITS, Splits
-from components.mistakes import Mistake
 from components.preprocess import read_findings
+from components.report.mistakes import Mistake
 
 if TYPE_CHECKING:
     from components.evaluate import Evaluation

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from components import console
 from components.errors import DataError
-from components.manifest import (
+from components.store import Store
+from components.versions.manifest import (
     Entry,
     Manifest,
     Push,
@@ -28,8 +29,7 @@ from components.manifest import (
     resolve,
     write,
 )
-from components.store import Store
-from components.transfer import Progress, Say, bring, describe, each, get, scan, upload
+from components.versions.transfer import Progress, Say, bring, describe, each, get, scan, upload
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def push(
         place: A file, or a folder of which every file belongs to the version.
         digest: The version: what ``Snapshot.digest`` says of these files.
         summary: What reading them gave.
-        seen: The files as they were before the digest was computed, by :func:`components.transfer.describe`; a file
-            that is another by now is refused.
+        seen: The files as they were before the digest was computed, by
+            :func:`components.versions.transfer.describe`; a file that is another by now is refused.
         say: Takes progress, line by line.
 
     Raises:

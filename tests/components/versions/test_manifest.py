@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from components.errors import StoreError
-from components.manifest import (
+from components.store import Store, open_store
+from components.versions.manifest import (
     Entry,
     Manifest,
     Push,
@@ -19,7 +20,6 @@ from components.manifest import (
     resolve,
     write,
 )
-from components.store import Store, open_store
 
 A, B, C = "a" * 64, "ab" * 32, "abcdef" + "0" * 58
 
