@@ -48,7 +48,8 @@ def measure(truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dic
         precision, recall, f1, _ = precision_recall_fscore_support(truth, predicted, average=average, zero_division=0.0)
         found |= {f"precision_{average}": precision, f"recall_{average}": recall, f"f1_{average}": f1}
     classes = range(probabilities.shape[1])
-    normal = probabilities.astype(np.float64)
+    # A graph's float32 votes may add up to a little more than 1.
+    normal = probabilities.astype(np.float64).clip(0, 1)
     found["log_loss"] = log_loss(truth, normal / normal.sum(axis=1, keepdims=True), labels=list(classes))
     found["calibration_error"] = calibration_error(truth, probabilities)
     found["test_rows"] = len(truth)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto
+from onnx import GraphProto, helper, numpy_helper
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it comes without types
 
 from components.dataset import Inputs, Splits
 from components.errors import TrainingError
-from components.graph import FEATURES, OPSET, with_front
+from components.graph import FEATURES, OPSET, PROBABILITIES, with_front
 from components.models import Trained
 
 
@@ -89,4 +89,14 @@ def trees_graph(learner: Any) -> GraphProto:
         target_opset=OPSET,
     )
     graph: GraphProto = model.graph
+    return _clipped(graph)
+
+
+def _clipped(graph: GraphProto) -> GraphProto:
+    """Keep probabilities within 0 and 1: the sum of many float32 votes may be beyond by the last bit."""
+    (votes,) = (node for node in graph.node if PROBABILITIES in node.output)
+    votes.output[list(votes.output).index(PROBABILITIES)] = "votes"
+    ends = {"smallest": np.float32(0), "largest": np.float32(1)}
+    graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in ends.items())
+    graph.node.append(helper.make_node("Clip", ["votes", *ends], [PROBABILITIES]))
     return graph

@@ -53,3 +53,8 @@ def test_perfect_calibration_has_no_error_and_bins_hold_every_row():
     assert calibration_error(truth, honest) == pytest.approx(0, abs=1e-7)
     assert sum(rows for _, _, rows in calibration(TRUTH, PROBABILITIES)) == 6
     assert calibration_error(truth, np.tile(np.array([1.0, 0], np.float32), (10, 1))) == pytest.approx(0.2)
+
+
+def test_votes_that_add_up_to_a_bit_more_than_one_have_a_log_loss():
+    beyond = np.array([[-1.1920929e-07, 1.0000001], [0.25, 0.75]], dtype=np.float32)
+    assert measure(np.array([1, 1]), beyond)["log_loss"] == pytest.approx(-np.log(0.75) / 2, abs=1e-6)

@@ -6,6 +6,7 @@ import pytest
 from tables import apart, wild_table, write_table
 
 from components.errors import TrainingError
+from components.graph import run_graph
 from components.models import fit
 from components.models.settings import RandomForest
 
@@ -92,3 +93,12 @@ def test_a_class_without_training_rows_is_refused_by_name(tmp_path):
     x, y = wild_table(300, 2)
     with pytest.raises(TrainingError, match="class 'class_2' has no training rows.*add rows"):
         fit(FEW, write_table(tmp_path / "splits", x, y, 3), 0)
+
+
+@pytest.mark.parametrize("trees", [10, 20, 25])
+def test_probabilities_of_two_classes_stay_within_zero_and_one(tmp_path, trees):
+    x = np.repeat(np.array([[0.0], [9.0]], np.float32), 60, axis=0)
+    splits = write_table(tmp_path / "splits", x, (x[:, 0] > 1).astype(np.int64), 2)
+    graph = fit(RandomForest(trees=trees), splits, 0).graph
+    answers = run_graph(graph, splits.part("test").batches())
+    assert (answers.min(), answers.max()) == (0.0, 1.0)
