@@ -61,10 +61,16 @@ def guess(place: Path) -> str:
     """
     if place.is_dir() and next(place.rglob(IDX), None):
         return "idx"
+    from components.sources.pictures import pictures_of
+
+    # Pictures before tables: a README.txt beside them is no table, while no table has pictures beside it.
+    folders = [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
+    if any(pictures_of(folder) for folder in folders):
+        return "pictures"
     table = format_of(place)
     if table:
         return table
-    if place.is_dir() and any(path.is_dir() for path in place.iterdir()):
+    if folders:
         return "pictures"
     raise DataError(
         f"can't tell what {place} is; give a CSV or Parquet file, a folder with a folder of pictures per class, or the "

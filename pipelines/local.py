@@ -111,7 +111,7 @@ def run_local(
         shutil.copyfile(page, directory / f"{page.name}.html")
     outcome = Outcome(
         code=_exit_code(engine.returncode, steps),
-        config=arguments.get("config", {}),
+        config={**arguments.get("config", {}), **_chosen(directory)},
         steps=steps,
         directory=directory,
         metrics=(_content(directory, "assess/evaluation/evaluation.json") or {}).get("metrics"),
@@ -240,6 +240,13 @@ def _content(directory: Path, artifact: str) -> dict[str, Any] | None:
         return None
     content: dict[str, Any] = json.loads(path.read_bytes())
     return content
+
+
+def _chosen(directory: Path) -> dict[str, Any]:
+    """Return the configuration that a sweep chose; nothing of a run without one."""
+    found = _content(directory, "choose/executor_output.json") or {}
+    chosen: dict[str, Any] = found.get("parameterValues", {}).get("config", {})
+    return chosen
 
 
 def _save(outcome: Outcome) -> None:

@@ -23,6 +23,10 @@ SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", 
 SNIFFED_BYTES = 65_536
 #: 00123 is a code and not the number 123.
 CODE = r"^[+-]?0[0-9]"
+NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
+DECIMAL_COMMA = r"^[+-]?[0-9]+,[0-9]+$"
+#: From this share of numbers on, what is none is an exception that deserves a word.
+NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,18 @@ class Column:
         if not len(present) or self._as_numbers is None or pc.any(pc.match_substring_regex(present, CODE)).as_py():
             return "category"
         return "number"
+
+    def doubt(self) -> str | None:
+        """Say why a category looks like a column of numbers; nothing where it does not."""
+        present = self.text.drop_null()
+        if self.kind() == "number" or not len(present) or self._as_numbers is not None:
+            return None
+        for pattern, what in ((NUMBER, "are numbers"), (DECIMAL_COMMA, "are numbers with a decimal comma")):
+            fits = pc.match_substring_regex(present, pattern).to_numpy(zero_copy_only=False)
+            if fits.mean() >= NEARLY_ALL:
+                others = "" if fits.all() else f", another is {present[int(fits.argmin())].as_py()[:40]!r}"
+                return f"{int(fits.sum())} of {len(fits)} values of {self.name!r} {what}{others}"
+        return None
 
     def numbers(self) -> NDArray[np.float32]:
         """Return the values as numbers, NaN where one is missing or beyond what float32 holds.

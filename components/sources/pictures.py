@@ -120,7 +120,11 @@ def _set_aside(place: Path, faults: Sequence[tuple[str, str | None]], read: int,
 def _others(roots: Sequence[tuple[Path, int]]) -> list[Finding]:
     others = [path for root, _ in roots for path in _files(root) if path.suffix.lower() not in SUFFIXES]
     loose = [path for root, _ in roots for path in root.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES]
+    empty = [folder.name for root, _ in roots for folder in folders_of(root) if not pictures_of(folder)]
     found = []
+    if empty:
+        text = f"{len(empty)} folders hold no pictures and are no classes; fill or remove them"
+        found.append(Finding(severity="warning", text=text, examples=tuple(empty[:MOST_EXAMPLES])))
     for files, what in ((others, "are no pictures by their names"), (loose, "lie outside the class folders")):
         if files:
             examples = tuple(path.name for path in files[:MOST_EXAMPLES])

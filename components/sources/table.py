@@ -37,8 +37,8 @@ def read(place: Path, data: Data) -> Snapshot:
     _need(place, columns, data)
     label = columns[str(data.label)]
     labelled = np.flatnonzero(~label.missing())
-    found = _unlabelled(label, labelled, data.set_aside)
     used = [column for name, column in columns.items() if name != data.label and name not in data.drop]
+    found = [*_unlabelled(label, labelled, data.set_aside), *_doubts(used, data.columns)]
     kinds = {column.name: data.columns.get(column.name) or column.kind() for column in used}
     numbers = [column for column in used if kinds[column.name] == "number"]
     texts = [column for column in used if kinds[column.name] == "category"]
@@ -104,6 +104,13 @@ def _unlabelled(label: Column, labelled: NDArray[np.int64], largest_share: float
     examples = tuple(f"row {row + 1}" for row in np.flatnonzero(label.missing())[:MOST_EXAMPLES])
     text = f"{missing} of {len(label)} rows have no {label.name!r} and were set aside"
     return [Finding(severity="warning", text=text, examples=examples)]
+
+
+def _doubts(columns: Sequence[Column], settled: Mapping[str, str]) -> list[Finding]:
+    """Mention columns that became categories for the sake of a few values, where nobody said that they are."""
+    doubts = [column.doubt() for column in columns if column.name not in settled]
+    advice = "it was taken for a category; correct the file, or say in data.columns that it is one"
+    return [Finding(severity="warning", text=f"{doubt}; {advice}") for doubt in doubts if doubt]
 
 
 def _labels(label: Column, labelled: NDArray[np.int64]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

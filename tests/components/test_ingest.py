@@ -41,6 +41,12 @@ def test_the_format_is_told_from_what_is_there(tmp_path):
     assert told == {"some.csv": "csv", "some.PARQUET": "parquet", "photos": "pictures", "digits": "idx"}
 
 
+def test_a_readme_beside_pictures_makes_them_no_table(tmp_path):
+    picture(tmp_path / "photos" / "cat" / "1.png")
+    (tmp_path / "photos" / "README.txt").write_text("my photos")
+    assert guess(tmp_path / "photos") == "pictures"
+
+
 def test_what_can_not_be_told_is_named_with_what_can(tmp_path):
     (tmp_path / "notes.doc").touch()
     for place in (tmp_path / "notes.doc", tmp_path):

@@ -28,6 +28,21 @@ def test_numbers_are_told_from_codes_and_words(values, kind):
     assert column(*values).kind() == kind
 
 
+@pytest.mark.parametrize(
+    ("values", "doubt"),
+    [
+        (("1",) * 19 + ("unknown",), "19 of 20 values of 'x' are numbers, another is 'unknown'"),
+        (("1,5", "2,25"), "2 of 2 values of 'x' are numbers with a decimal comma"),
+        (("1", "2", "three"), None),
+        (("01234", "12345"), None),
+        (("1", "2"), None),
+        ((None,), None),
+    ],
+)
+def test_a_category_that_looks_like_numbers_is_doubted(values, doubt):
+    assert column(*values).doubt() == doubt
+
+
 @given(st.lists(st.sampled_from(["", "a", "b", "é", "10", "9"]), min_size=1))
 def test_codes_lead_back_to_the_values(values):
     import numpy as np

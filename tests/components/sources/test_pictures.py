@@ -27,6 +27,13 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
+def test_a_folder_without_pictures_is_mentioned(folder, tmp_path):
+    (folder / "bird").mkdir()
+    (finding,) = read(folder, DATA, tmp_path).found
+    assert (finding.severity, finding.examples) == ("warning", ("bird",))
+    assert "1 folders hold no pictures and are no classes" in finding.text
+
+
 def test_every_picture_is_a_row_of_its_folders_class(folder, tmp_path):
     snapshot = read(folder, DATA, tmp_path)
     assert snapshot.arrays["x"].shape == (6, 8, 8, 3)

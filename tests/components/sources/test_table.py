@@ -29,6 +29,15 @@ def data(**changes) -> Data:
     return Data(**({"source": "churn.csv", "label": "churned"} | changes))
 
 
+def test_a_column_with_one_word_among_numbers_is_mentioned_unless_somebody_said_so(tmp_path):
+    path = tmp_path / "x.csv"
+    lines = [f"{row or 'unknown'},{'ab'[row % 2]}" for row in range(40)]
+    path.write_text("\n".join(["age,label", *lines]) + "\n")
+    (finding,) = read(path, Data(source=str(path), label="label")).found
+    assert "39 of 40 values of 'age' are numbers, another is 'unknown'; it was taken for a category" in finding.text
+    assert read(path, Data(source=str(path), label="label", columns={"age": "category"})).found == ()
+
+
 def test_columns_are_numbers_or_categories_by_what_they_hold(table):
     rows = read(table, data()).rows
     assert rows.numbers == ("age",)
