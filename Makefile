@@ -1,9 +1,9 @@
 # Every verb of the project; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-torch setup-dev demo test check compile lock images bench clean
+.PHONY: help setup setup-torch setup-dev demo services services-down test check compile lock images bench clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: ## install what `slipway run` and `slipway serve` need into .venv (no torch)
 	@hack/setup laptop
@@ -17,6 +17,13 @@ setup-dev: ## install everything that development and tests need
 
 demo: setup ## train, publish and serve digits, and ask the model one question
 	@.venv/bin/python hack/demo
+
+services: ## start MinIO and an MLflow server on this machine, for `slipway run ... --profile services`
+	@hack/setup services
+	@.venv/bin/python hack/services up
+
+services-down: ## stop them; their data stays
+	@.venv/bin/python hack/services down
 
 test: setup-dev ## run all tests
 	@.venv/bin/python -m pytest $(ARGS)

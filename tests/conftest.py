@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tiny
 import urllib3
+from mlflow_server import serving
 
 from modelpackage import Package
 
@@ -74,6 +75,13 @@ def bucket(minio_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
     return f"s3://{name}"
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an MLflow server on loopback that tests share: give experiments and models names of their own."""
+    with serving(tmp_path_factory.mktemp("mlflow-server")) as url:
+        yield url
+
+
 def _wait_ready(url: str) -> None:
     for _ in range(100):
         try:
@@ -83,3 +91,49 @@ def _wait_ready(url: str) -> None:
             pass
         time.sleep(0.1)
     pytest.fail("MinIO did not become ready in 10 s")
+
+
+@pytest.fixture(scope="session")
+def versitygw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A versitygw server on loopback with random credentials; the environment that a client of it needs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": secrets.token_hex(8),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+    }
+    folder = tmp_path_factory.mktemp("versitygw")
+    log = folder.with_name("versitygw.log")
+    command = [Path(__file__).parents[1] / "hack" / "s3-server", "versitygw", folder]
+    with log.open("w") as errors:
+        server = subprocess.Popen(command, env={**os.environ, **environment}, stderr=errors)
+    try:
+        try:
+            code = server.wait(timeout=0.5)
+            (pytest.skip if code == 3 else pytest.fail)(log.read_text().strip())
+        except subprocess.TimeoutExpired:
+            _wait_ready(f"http://127.0.0.1:{port}/health")
+        yield environment
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.fixture
+def versitygw_bucket(versitygw_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of a fresh bucket on versitygw; the environment names its server."""
+    for name, value in versitygw_server.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{secrets.token_hex(6)}"
+    from minio import Minio  # no part of the predictor's environment
+
+    client = Minio(
+        endpoint=versitygw_server["AWS_ENDPOINT_URL"].removeprefix("http://"),
+        access_key=versitygw_server["AWS_ACCESS_KEY_ID"],
+        secret_key=versitygw_server["AWS_SECRET_ACCESS_KEY"],
+        secure=False,
+    )
+    client.make_bucket(bucket_name=name)
+    return f"s3://{name}"
