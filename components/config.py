@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Discriminator, Field, SerializeAsAny, Tag, model_validator
+from pydantic import Discriminator, Field, SerializeAsAny, Tag, field_validator, model_validator
 
 from components.errors import ConfigError
 from components.models import find, registry
@@ -18,6 +18,8 @@ from components.section import Section, Share, validate
 from modelpackage.descriptor import ModelName
 
 SMALLEST_TRAINING_SHARE = 0.1
+#: Where ``slipway data`` keeps its versions, beside the models.
+DATASETS = "datasets"
 MOST_TRIALS = 100
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 
@@ -91,6 +93,30 @@ class Gate(Section):
     minimum: Annotated[float, Field(ge=0, le=1)]
 
 
+Action = Literal["promote", "challenge", "refuse"]
+
+
+class Challenge(Section):
+    """What becomes of a model that passed the gate, by how it compares with the champion on the same test rows.
+
+    ``promote`` publishes it and makes it champion, ``challenge`` publishes it and leaves the champion, ``refuse``
+    publishes nothing. Where there is no champion yet, it becomes champion.
+
+    Attributes:
+        margin: Models whose accuracies differ by less than this, surely, are equal.
+        better: The 95 % interval of the difference lies above zero.
+        equal: It lies within the margin.
+        unclear: It does neither, or the two can't be compared.
+        worse: It lies below zero.
+    """
+
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    better: Action = "promote"
+    equal: Action = "challenge"
+    unclear: Action = "challenge"
+    worse: Action = "refuse"
+
+
 class Range(Section):
     """Numbers that a random search draws from.
 
@@ -151,6 +177,14 @@ class Config(Section):
     train: SerializeAsAny[TrainSettings]
     sweep: Sweep | None = None
     gate: Gate
+    champion: Challenge = Challenge()
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name == DATASETS:
+            raise ValueError("the store keeps data sets under this name; choose another")
+        return name
 
     @classmethod
     def build(cls, content: Mapping[str, Any]) -> Self:
@@ -172,8 +206,12 @@ class Config(Section):
         return self.model_dump(mode="json", exclude_none=True)
 
     def identity(self) -> dict[str, Any]:
-        """Return what of the configuration decides a model's bytes: where the same data lay is not among it."""
+        """Return what of the configuration decides a package's bytes.
+
+        Where the same data lay is not among it, nor what happens to the package afterwards.
+        """
         content = self.plain()
+        del content["champion"]
         for place in ("source", "checksum", "max_gb"):
             content["data"].pop(place, None)
         return content

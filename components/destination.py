@@ -49,23 +49,25 @@ class Destination:
 
     Attributes:
         store: ``s3://bucket/prefix`` or ``file:///path``: packages are published below it.
-        tracking: An MLflow tracking URI.
+        tracking: An MLflow tracking URI, or none where there is no MLflow.
+        adopt: Id of an MLflow run that the orchestrator opened for this step.
     """
 
     store: str
-    tracking: str
+    tracking: str | None
+    adopt: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read ``SLIPWAY_STORE`` and ``MLFLOW_TRACKING_URI``.
+        """Read ``SLIPWAY_STORE``, ``MLFLOW_TRACKING_URI`` (``none`` where there is no MLflow) and ``MLFLOW_RUN_ID``.
 
         Raises:
             ConfigError: A variable is not set.
         """
-        destination = cls(
-            store=_need(environment, "SLIPWAY_STORE", "where packages go, like s3://models"),
-            tracking=_need(environment, "MLFLOW_TRACKING_URI", "where runs go, like http://mlflow:5000"),
-        )
+        store = _need(environment, "SLIPWAY_STORE", "where packages go, like s3://models")
+        tracking = _need(environment, "MLFLOW_TRACKING_URI", "where runs go, like http://mlflow:5000, or none")
+        adopt = environment.get("MLFLOW_RUN_ID") or None
+        destination = cls(store=store, tracking=None if tracking == "none" else tracking, adopt=adopt)
         if destination.store.startswith("s3://"):
             S3.from_environment(environment)
         return destination

@@ -1,19 +1,17 @@
 """Evaluate: the exported graph and the test rows in; metrics, figures, one report and the verdict of the gate out."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from components import metrics
+from components.champion import Comparison
 from components.config import Config, Gate
 from components.console import say
-from components.dataset import Inputs, Splits
+from components.dataset import Splits
+from components.graph import run_graph
 from components.preprocess import read_slices
 from components.report import figures, render_report
 from components.report.mistakes import worst
@@ -33,7 +31,8 @@ class Evaluation(BaseModel):
         slices: Accuracy with its interval and rows, by column and value.
         confusion: Rows are true labels, columns predicted ones.
         verdict: Whether the model may be published.
-        reason: The comparison behind the verdict, in one sentence.
+        reason: What the verdict rests on, in one sentence.
+        comparison: How it compares with the champion; none where the gate's minimum was the only question.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +43,7 @@ class Evaluation(BaseModel):
     confusion: tuple[tuple[int, ...], ...]
     verdict: Literal["passed", "refused"]
     reason: str
+    comparison: Comparison | None = None
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -51,7 +51,9 @@ class Evaluation(BaseModel):
         return cls.model_validate_json((directory / "evaluation.json").read_bytes())
 
 
-def evaluate(config: Config, splits: Splits, model: Path, directory: Path) -> Evaluation:
+def evaluate(
+    config: Config, splits: Splits, model: Path, directory: Path, comparison: Comparison | None = None
+) -> Evaluation:
     """Measure the graph that will be served, on the test rows, and decide.
 
     Args:
@@ -59,12 +61,15 @@ def evaluate(config: Config, splits: Splits, model: Path, directory: Path) -> Ev
         splits: The data.
         model: What training wrote.
         directory: Created: ``evaluation.json``, ``report.html`` and ``figures/``.
+        comparison: How the model compares with the champion.
     """
     test = splits.part("test")
     probabilities = run_graph((model / GRAPH).read_bytes(), test.batches())
     truth = test.y
     measured = metrics.measure(truth, probabilities)
     verdict, reason = decide(config.gate, measured)
+    if comparison and verdict == "passed" and comparison.action == "refuse":
+        verdict, reason = "refused", comparison.reason
     evaluation = Evaluation(
         metrics=measured,
         per_class=metrics.per_class(truth, probabilities, splits.rows.labels),
@@ -72,8 +77,11 @@ def evaluate(config: Config, splits: Splits, model: Path, directory: Path) -> Ev
         confusion=metrics.confusion(truth, probabilities),
         verdict=verdict,
         reason=reason,
+        comparison=comparison,
     )
     say(f"{verdict}: {reason}")
+    if comparison and reason != comparison.reason:
+        say(comparison.reason)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "evaluation.json").write_bytes(canonical_json(evaluation.model_dump(mode="json")))
     training = json.loads((model / TRAINING).read_bytes())
@@ -94,9 +102,3 @@ def decide(gate: Gate, measured: dict[str, float]) -> tuple[Literal["passed", "r
     if value >= gate.minimum:
         return "passed", f"{gate.metric} {value:.4f} reaches the gate's minimum {gate.minimum:.4f}{interval}"
     return "refused", f"{gate.metric} {value:.4f} is below the gate's minimum {gate.minimum:.4f}{interval}"
-
-
-def run_graph(graph: bytes, batches: Iterable[Inputs]) -> NDArray[np.float32]:
-    """Return a graph's probabilities for batches as clients send them, shape (rows, classes)."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run(None, batch)[0] for batch in batches])

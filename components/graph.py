@@ -1,17 +1,18 @@
-"""The front of a learner's graph: what clients send in, features out, in the same float32 operations as in training.
+"""Graphs: run, and given a front that turns what clients send into features.
 
-The models of tables and of flat pictures use it; its counterpart in numpy is :meth:`components.dataset.Splits.prepare`,
-and both give the same bits.
+The front does the same float32 operations as training; the models of tables and of flat pictures use it. Its
+counterpart in numpy is :meth:`components.dataset.Splits.prepare`, and both give the same bits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from components.dataset import Rows, Scaling, Splits
+from components.dataset import Inputs, Rows, Scaling, Splits
 from components.encoding import Encoding
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -114,3 +115,9 @@ def _category(front: _Nodes, index: int, values: Sequence[str]) -> str:
     code = front.add("LabelEncoder", [text], f"code_{index}", domain="ai.onnx.ml", **known)
     depth = front.constant(f"depth_{index}", np.array(unknown + 1, np.int64))
     return front.add("OneHot", [code, depth, "off_on"], f"one_hot_{index}", axis=-1)
+
+
+def run_graph(graph: bytes, batches: Iterable[Inputs]) -> NDArray[np.float32]:
+    """Return a graph's probabilities for batches as clients send them, shape (rows, classes)."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, batch)[0] for batch in batches])

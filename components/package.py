@@ -13,7 +13,8 @@ from components.config import Config
 from components.console import say
 from components.dataset import Splits
 from components.errors import ParityError
-from components.evaluate import Evaluation, run_graph
+from components.evaluate import Evaluation
+from components.graph import run_graph
 from components.report.mistakes import worst
 from components.report.remarks import remarks
 from components.train import GRAPH, NATIVE, TRAINING

@@ -67,7 +67,7 @@ def assess(
     metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
 ) -> NamedTuple("Assessed", [("verdict", str)]):
-    """Measure the model on held-out rows, hold it against the gate, and seal it."""
+    """Measure the model on held-out rows, hold it against the gate and the champion, and seal it."""
     from components import steps
 
     paths = [artifact.path for artifact in (splits, model, package, evaluation, report)]

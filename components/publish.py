@@ -1,24 +1,20 @@
-"""Publish: a sealed package into the object store, its lineage into MLflow, the alias last."""
+"""Publish: a sealed package and the record of its run into the object store, then both into MLflow, the alias last.
 
-import json
-import os
-import platform
+The store comes first and has everything, so an MLflow that is down costs nothing that can't be written later.
+"""
+
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import modelpackage
 from components.config import Config
 from components.console import say
 from components.destination import Destination
-from components.errors import StoreError
-from components.evaluate import Evaluation
+from components.errors import StoreError, TrackingError
+from components.record import Record
 from components.store import Store, open_store
-from components.tracking import Recorded, Tracking
-from components.train import TRAINING
-from modelpackage import DESCRIPTOR, PARTS, SEAL, Package, canonical_json
+from modelpackage import DESCRIPTOR, PARTS, SEAL, Package
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +24,18 @@ class Published:
     Attributes:
         uri: The package's folder in the store; ends in a slash, so that a prefix never matches a neighbour.
         digest: The package's identity.
-        version: Version of the registered model in MLflow.
+        version: Version of the registered model in MLflow; empty without an MLflow.
+        aliases: Those that point to the version now.
         run: MLflow's id of the run.
         url: Where a person can look at the run.
     """
 
     uri: str
     digest: str
-    version: str
-    run: str
-    url: str
+    version: str = ""
+    aliases: tuple[str, ...] = ()
+    run: str = ""
+    url: str = ""
 
 
 def publish(
@@ -47,7 +45,7 @@ def publish(
 
     Args:
         config: The run's configuration.
-        run: The pipeline run's id.
+        run: The pipeline run's name.
         package: The sealed package.
         evaluation: What evaluation wrote.
         model: What training wrote.
@@ -55,25 +53,37 @@ def publish(
 
     Raises:
         StoreError: The store refused or can't be reached; nothing that looks like a package was left behind.
-        TrackingError: MLflow refused or can't be reached; the package itself is published.
+        TrackingError: MLflow refused or can't be reached; package and record are in the store.
     """
     sealed = modelpackage.load(package)
     store = open_store(destination.store)
     uri = upload(store, sealed)
     say(f"package is at {uri}")
-    tags = {
-        "gate": "passed",
-        "digest": sealed.digest,
-        "storage_uri": uri,
-        "data": sealed.descriptor.lineage.data,
-    }
-    recorded = record(config, run, evaluation, model, destination, tags)
-    tracking = Tracking(destination.tracking)
-    version = tracking.register(config.name, digest=sealed.digest, uri=uri, run_id=recorded.run_id, tags=tags)
-    _note_run(store, sealed, run, {"mlflow_run": recorded.run_id, "version": version})
-    tracking.promote(config.name, version)
-    say(f"{config.name} version {version} is champion in MLflow")
-    return Published(uri=uri, digest=sealed.digest, version=version, run=recorded.run_id, url=recorded.url)
+    with tempfile.TemporaryDirectory() as folder:
+        record = Record.gather(config, run, sealed, uri, evaluation, model, Path(folder))
+        record.keep(store)
+        return enter(record, store, destination)
+
+
+def refuse(config: Config, run: str, evaluation: Path, model: Path, destination: Destination) -> None:
+    """Keep the record of a run that the gate refused.
+
+    Args:
+        config: The run's configuration.
+        run: The pipeline run's name.
+        evaluation: What evaluation wrote.
+        model: What training wrote.
+        destination: Store and MLflow.
+
+    Raises:
+        StoreError: The store refused or can't be reached.
+        TrackingError: MLflow refused or can't be reached; the record is in the store.
+    """
+    store = open_store(destination.store)
+    with tempfile.TemporaryDirectory() as folder:
+        record = Record.gather(config, run, None, None, evaluation, model, Path(folder))
+        record.keep(store)
+        enter(record, store, destination)
 
 
 def upload(store: Store, package: Package) -> str:
@@ -98,37 +108,45 @@ def upload(store: Store, package: Package) -> str:
     return f"{store.uri}/{folder}"
 
 
-def record(
-    config: Config, run: str, evaluation: Path, model: Path, destination: Destination, tags: Mapping[str, str]
-) -> Recorded:
-    """Write the run into MLflow: settings, metrics, the learning curve, figures and the report."""
-    measured = Evaluation.open(evaluation)
-    history = json.loads((model / TRAINING).read_bytes())["history"]
+def enter(record: Record, store: Store, destination: Destination) -> Published:
+    """Write a record into MLflow and register its package. Safe to repeat.
+
+    Args:
+        record: As the store has it.
+        store: Decides between several processes that register one package at once.
+        destination: Names the MLflow.
+
+    Raises:
+        TrackingError: MLflow refused or can't be reached; the message says how to go on.
+    """
+    note = record.note
+    published = Published(uri=note.uri or "", digest=note.package or "")
+    if destination.tracking is None:
+        say("there is no MLflow: the record of the run is in the store alone")
+        return published
+    from components.tracking import Tracking
+    from components.tracking.registry import Registry
+    from components.tracking.runs import mark_entered, write_run
+
     tracking = Tracking(destination.tracking)
-    recorded = tracking.record(
-        config.name,
-        run,
-        parameters=config.flat(),
-        metrics=measured.metrics,
-        history=history,
-        tags=tags,
-        files=evaluation,
+    try:
+        recorded = write_run(tracking, record, adopt=destination.adopt)
+        say(f"run is in MLflow: {recorded.url}")
+        if note.gate == "refused":
+            mark_entered(tracking, record, recorded.run_id)
+            return published
+        registry = Registry(tracking)
+        version = registry.register(note, recorded.run_id, store)
+        aliases = registry.crown(version, note)
+        mark_entered(tracking, record, recorded.run_id)
+    except TrackingError as error:
+        raise TrackingError(f"{error}; nothing is lost, the store has it all: slipway register {note.name}") from None
+    say(f"{note.name} version {version.version} is {' and '.join(aliases)} in MLflow")
+    return Published(
+        uri=published.uri,
+        digest=published.digest,
+        version=version.version,
+        aliases=aliases,
+        run=recorded.run_id,
+        url=recorded.url,
     )
-    say(f"run is in MLflow: {recorded.url}")
-    return recorded
-
-
-def _note_run(store: Store, package: Package, run: str, ids: Mapping[str, str]) -> None:
-    """Write ``runs/RUN.json`` beside the packages: everything that differs between runs with equal results."""
-    note = {
-        "run": run,
-        "package": package.digest,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": platform.node(),
-        "image": os.environ.get("SLIPWAY_IMAGE", ""),
-        **ids,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.json"
-        path.write_bytes(canonical_json(note))
-        store.put(f"{package.descriptor.name}/runs/{run}.json", path)

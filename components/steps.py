@@ -134,21 +134,25 @@ def choose(config: Mapping[str, Any], models: Sequence[str], model: str) -> dict
 
 def _train(configs: Sequence[Config], fingerprint: str, splits: str, model: str) -> None:
     """Train the first of the configurations that the fingerprint was taken for."""
+    from components.train import USAGE
     from components.train import train as run
+    from components.usage import Usage
 
     data = Splits(Path(splits))
     if fingerprint != provenance.fingerprint(data.rows.digest, {config.train.model for config in configs}):
         raise SlipwayError(
             "this step's code or libraries are not those of the step prepare; give all steps the same image"
         )
-    run(configs[0], data, Path(model))
+    Path(model).mkdir(parents=True, exist_ok=True)
+    with Usage(Path(model) / USAGE):
+        run(configs[0], data, Path(model))
 
 
 @step
 def assess(
     config: Mapping[str, Any], splits: str, model: str, package: str, evaluation: str, report: str
 ) -> tuple[str, dict[str, float], tuple[list[str], list[list[int]]]]:
-    """Evaluate and package.
+    """Compare with the champion, evaluate and package.
 
     Args:
         config: Content of the configuration.
@@ -161,11 +165,14 @@ def assess(
     Returns:
         The verdict, the metrics, and the confusion matrix with its labels.
     """
+    from components.champion import challenge
     from components.evaluate import REPORT, evaluate
     from components.package import package as seal
 
     settings, data = Config.build(config), Splits(Path(splits))
-    measured = evaluate(settings, data, Path(model), Path(evaluation))
+    with tempfile.TemporaryDirectory() as scratch:
+        comparison = challenge(settings, data, Path(model), Destination.from_environment(), Path(scratch))
+    measured = evaluate(settings, data, Path(model), Path(evaluation), comparison)
     shutil.copyfile(Path(evaluation) / REPORT, report)
     seal(settings, data, Path(model), measured, Path(package))
     matrix = [list(row) for row in measured.confusion]
@@ -202,11 +209,11 @@ def refuse(config: Mapping[str, Any], run: str, evaluation: str, model: str) -> 
         model: What ``train`` wrote.
     """
     from components.evaluate import Evaluation
-    from components.publish import record
+    from components.publish import refuse as keep
 
+    destination = Destination.from_environment()
     try:
-        destination = Destination.from_environment()
-        record(Config.build(config), run_name(run), Path(evaluation), Path(model), destination, {"gate": "refused"})
+        keep(Config.build(config), run_name(run), Path(evaluation), Path(model), destination)
     except TrackingError as error:
         say(f"the refused run is not in MLflow: {error}")
     raise GateRefusedError(f"refused by the gate: {Evaluation.open(Path(evaluation)).reason}; nothing was published")

@@ -16,6 +16,7 @@ from modelpackage import canonical_json
 GRAPH = "graph.onnx"
 NATIVE = "native.npy"
 TRAINING = "training.json"
+USAGE = "usage.json"
 
 
 def train(config: Config, splits: Splits, directory: Path) -> None:

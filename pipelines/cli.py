@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.cli_data import add_parser as add_data
+from pipelines.cli_models import add_parsers as add_models
+from pipelines.cli_submit import add_parser as add_submit
+from pipelines.cli_submit import pipeline_of, takes_configuration
 
 if TYPE_CHECKING:
     from components.config import Config
@@ -34,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A terminated command ends as an interrupted one does: what it started is ended, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if getattr(options, "profile", None):
+            from pipelines.home import Home
+
+            os.environ.update(Home().profile(options.profile))
         code: int = options.command(options)
         sys.stdout.flush()
     except (SlipwayError, PackageError, RunError) as error:
@@ -59,36 +66,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="slipway", description=metadata.metadata("slipway")["Summary"])
     parser.add_argument("--version", action="version", version=metadata.version("slipway"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    profile = argparse.ArgumentParser(add_help=False)
+    profile.add_argument("--profile", metavar="NAME", help="where things are: the variables in profiles/NAME.env")
 
-    new = commands.add_parser("new", help="draft a configuration from the data itself, on standard output")
+    new = commands.add_parser("new", parents=[profile], help="draft a configuration from the data itself")
     new.add_argument("place", help="a CSV or Parquet file, a folder with a folder of pictures per class, idx files")
     new.add_argument("--label", metavar="COLUMN", help="tables: the column that is learned")
     new.add_argument("--name", help="the model's name")
     new.set_defaults(command=_new)
 
-    run = commands.add_parser("run", help="run the pipeline on this machine")
-    _takes_configuration(run)
+    run = commands.add_parser("run", parents=[profile], help="run the pipeline on this machine")
+    takes_configuration(run)
     run.set_defaults(command=_run)
 
-    submit = commands.add_parser("submit", help="run the pipeline on a Kubeflow Pipelines server and wait for it")
-    _takes_configuration(submit)
-    submit.add_argument("--endpoint", required=True, metavar="URL", help="the server's API, like http://host:8888")
-    submit.add_argument("--experiment", default="slipway", metavar="NAME")
-    submit.add_argument("--namespace", default="kubeflow", metavar="NAME")
-    submit.add_argument("--run-name", metavar="NAME")
-    submit.add_argument("--token-file", type=Path, metavar="FILE", help="a bearer token for the server")
-    submit.add_argument("--image", metavar="IMAGE", help="the image of every step, instead of the compiled one")
-    submit.add_argument("--no-cache", dest="cache", action="store_false", help="train even if nothing changed")
-    submit.add_argument("--timeout", type=float, default=86_400, metavar="SECONDS", help="default: a day")
-    for resource in ("cpu", "memory", "gpus"):
-        submit.add_argument(f"--{resource}", metavar="LIMIT", help=f"{resource} of the training step")
-    submit.set_defaults(command=_submit)
+    add_submit(commands)
 
     compare = commands.add_parser("compare", help="runs side by side: settings that differ first, then results")
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or its name as slipway run prints it")
     compare.set_defaults(command=_compare)
 
-    add_data(commands)
+    add_models(commands, profile)
+    add_data(commands, profile)
 
     contract = commands.add_parser("contract", help="tell whether a model of your own fits")
     contract.add_argument("model", help="the name that it is registered under")
@@ -100,11 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
     compile_.set_defaults(command=_compile)
 
-    verify = commands.add_parser("verify", help="tell whether a model package is whole and unchanged")
+    verify = commands.add_parser("verify", parents=[profile], help="tell whether a package is whole and unchanged")
     verify.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
     verify.set_defaults(command=_verify)
 
-    serve = commands.add_parser("serve", help="answer v2 requests with a model package, on this machine")
+    serve = commands.add_parser("serve", parents=[profile], help="answer v2 requests with a package, on this machine")
     serve.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
     serve.add_argument("--http-port", default="8080", metavar="PORT", help="0 picks a free one")
     serve.add_argument("--grpc-port", default="8081", metavar="PORT", help="0 picks a free one")
@@ -112,23 +110,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _takes_configuration(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="a file like configs/digits.yaml")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a setting, like train.model=cnn",
-    )
-
-
 def _new(options: argparse.Namespace) -> int:
     from components.draft import draft
     from pipelines.home import Home
 
+    destinations = Home().destinations()
+    os.environ.update(destinations)  # data://NAME is in the store of this machine
     with redirect_stdout(sys.stderr):  # how far a download is belongs into no configuration
-        text = draft(options.place, options.label, options.name, cache=Path(Home().destinations()["SLIPWAY_CACHE"]))
+        text = draft(options.place, options.label, options.name, cache=Path(destinations["SLIPWAY_CACHE"]))
     print(text, end="")
     return 0
 
@@ -144,14 +133,9 @@ def _run(options: argparse.Namespace) -> int:
     refuse_unusable(config.plain(), home.path)
     directory, destinations = home.new_run(config.name), home.destinations()
     print(f"run       {directory}", flush=True)
-    outcome = run_local(_pipeline(config), {"config": config.plain()}, directory, destinations | home.quiet(), _say)
+    outcome = run_local(pipeline_of(config), {"config": config.plain()}, directory, destinations | home.quiet(), _say)
     _summarise(outcome, config, destinations)
     return outcome.code
-
-
-def _pipeline(config: "Config") -> Path:
-    """Return the compiled pipeline for a configuration: a sweep has one of its own."""
-    return PIPELINES / ("sweep.yaml" if config.sweep else "training.yaml")
 
 
 def _placed(config: "Config") -> "Config":
@@ -178,48 +162,13 @@ def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str
     if outcome.published:
         print(f"package   {outcome.published['uri']}")
         tracking = destinations["MLFLOW_TRACKING_URI"]
-        print(
-            f"mlflow    {config.name} version {outcome.published['version']} (champion), run {outcome.published['run']}"
-        )
-        seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(tracking)}"
-        print(f"          see it: {seen}")
+        if outcome.published["version"]:
+            called = f"{config.name} version {outcome.published['version']} ({', '.join(outcome.published['aliases'])})"
+            print(f"mlflow    {called}, run {outcome.published['run']}")
+            seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(tracking)}"
+            print(f"          see it: {seen}")
         print(f"next      slipway serve {shlex.quote(outcome.published['uri'])}")
         print("passed")
-
-
-def _submit(options: argparse.Namespace) -> int:
-    from components.config import read_config
-    from pipelines.compile import with_image
-    from pipelines.errors import RunError
-    from pipelines.submit import submit
-
-    config = read_config(options.config, options.set)
-    if "://" not in config.data.source:
-        raise RunError(
-            f"data.source={config.data.source} is a path of this machine, which no step on a cluster sees; push it "
-            "with slipway data push and name it data://NAME, or name a volume of the steps as file:///path"
-        )
-    arguments = {"config": config.plain()}
-    arguments |= {name: getattr(options, name) for name in ("cpu", "memory", "gpus") if getattr(options, name)}
-    token = options.token_file.read_text().strip() if options.token_file else None
-    with tempfile.TemporaryDirectory() as folder:
-        package = compiled = _pipeline(config)
-        if options.image:
-            package = Path(folder) / compiled.name
-            package.write_text(with_image(compiled.read_text(encoding="utf-8"), options.image), encoding="utf-8")
-        code: int = submit(
-            package,
-            arguments,
-            endpoint=options.endpoint,
-            experiment=options.experiment,
-            run_name=options.run_name,
-            namespace=options.namespace,
-            token=token,
-            cache=options.cache,
-            timeout_seconds=options.timeout,
-            say=_say,
-        )
-    return code
 
 
 def _compare(options: argparse.Namespace) -> int:

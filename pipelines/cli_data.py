@@ -19,12 +19,14 @@ MOST_CLASSES_SHOWN = 4
 MOST_FILES = 20
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", profile: argparse.ArgumentParser
+) -> None:
     """Register ``data`` and its commands."""
     data = commands.add_parser("data", help="keep versions of data sets in the object store")
     data.set_defaults(store=None)
     verbs = data.add_subparsers(required=True, metavar="COMMAND")
-    store = argparse.ArgumentParser(add_help=False)
+    store = argparse.ArgumentParser(add_help=False, parents=[profile])
     store.add_argument("--store", metavar="URI", help="default: SLIPWAY_STORE, or the folder of this machine")
     ref = "NAME, or NAME@DIGEST with at least 6 digits"
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
+from pipelines.errors import RunError
+
 
 class Home:
     """The folder ``.slipway`` in the working directory, or ``SLIPWAY_HOME``.
@@ -26,6 +28,24 @@ class Home:
             "SLIPWAY_CACHE": str(self.path / "cache"),
         }
         return {name: self._environment.get(name) or value for name, value in own.items()}
+
+    def profile(self, name: str) -> dict[str, str]:
+        """Return the variables of a profile, a file of lines ``NAME=value`` in ``profiles/``.
+
+        Raises:
+            RunError: There is no such profile, or a line is none.
+        """
+        path = self.path / "profiles" / f"{name}.env"
+        if not path.is_file():
+            raise RunError(f"no profile {name}: {path} does not exist; make services writes the one named services")
+        found = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            key, separator, value = line.partition("=")
+            if line.strip() and not line.startswith("#"):
+                if not separator or not key.isidentifier():
+                    raise RunError(f"{path}, line {number}, must look like NAME=value")
+                found[key] = value
+        return found
 
     def quiet(self) -> dict[str, str]:
         """Return what keeps libraries from reporting about their use, and gRPC from commenting our errors."""

@@ -24,8 +24,9 @@ def _prepare(config: dict, *, sweeps: bool) -> dsl.PipelineTask:
 
 
 def _judge(config: dict, splits: Dataset, model: Model) -> None:
-    """Measure a model, and publish or refuse it."""
+    """Measure a model, beside the champion, and publish or refuse it."""
     assessed = step(ports.assess(config=config, splits=splits, model=model))
+    outside(assessed)
     judged = {
         "config": config,
         "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER,

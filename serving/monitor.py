@@ -26,6 +26,9 @@ LOAD_SECONDS = Gauge("slipway_load_seconds", "Time to open and prove the package
 
 #: Keeps a request's log line under 200 bytes.
 LOGGED_ID_CHARACTERS = 48
+#: Enough of the package's digest to find it, put into every line once a package is loaded.
+DIGITS = 12
+_served: dict[str, str] = {}
 NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 
 
@@ -61,7 +64,8 @@ def watch(protocol: Literal["rest", "grpc"]) -> Iterator[Visit]:
         code = status.code(protocol)
         REQUESTS.labels(protocol, code).inc()
         milliseconds = round((perf_counter() - started) * 1000, 3)
-        log("request", id=_loggable(visit.id), code=code, ms=milliseconds, rows=visit.rows, protocol=protocol)
+        told = {"id": _loggable(visit.id), "code": code, **_served}
+        log("request", **told, ms=milliseconds, rows=visit.rows, protocol=protocol)
 
 
 def unforeseen(error: Exception, request_id: str) -> InternalError:
@@ -72,6 +76,7 @@ def unforeseen(error: Exception, request_id: str) -> InternalError:
 
 def loaded(package: Package, name: str, seconds: float) -> None:
     """Publish which package is served and how long it took to load."""
+    _served["digest"] = package.digest[:DIGITS]
     PACKAGE.labels(name, package.digest, package.descriptor.format).set(1)
     LOAD_SECONDS.set(seconds)
 

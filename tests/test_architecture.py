@@ -34,8 +34,8 @@ ONLY = {
     "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
     | {"components/sources/decode.py"},
     "torchvision": {"components/models/networks.py", "components/sources/decode.py"},
-    "mlflow": {"components/tracking.py"},
-    "minio": {"components/store.py"},
+    "mlflow": {f"components/tracking/{name}.py" for name in ("__init__", "registry", "runs")},
+    "minio": {"components/store/bucket.py"},
 }
 #: Loading one of these runs code of whoever wrote the file.
 UNSAFE = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal", "skops"}

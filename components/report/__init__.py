@@ -55,6 +55,7 @@ def render_report(
     body = [
         f"<h1>{escape(config.name)}</h1><p class=quiet>{escape(config.train.model)}, {escape(headline)}</p>",
         f"<p class='verdict {evaluation.verdict}'><b>{evaluation.verdict}:</b> {escape(evaluation.reason)}</p>",
+        *_comparison(evaluation),
         f"<div class=columns>{''.join(_figure(title, path) for title, path in drawn.items())}</div>",
         *_mistakes(mistakes),
         "<h2>Per class</h2>",
@@ -71,6 +72,19 @@ def render_report(
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{escape(config.name)}: {evaluation.verdict}</title><style>{STYLE}</style>{''.join(body)}</html>\n"
     )
+
+
+def _comparison(evaluation: "Evaluation") -> list[str]:
+    found = evaluation.comparison
+    if found is None:
+        return []
+    led = {
+        "promote": "becomes champion",
+        "challenge": "is published as challenger, the champion stays",
+        "refuse": "is not published",
+    }
+    after = led[found.action] if evaluation.verdict == "passed" else led["refuse"]
+    return [f"<p>Beside the champion: {escape(found.reason)}. This model {after}.</p>"]
 
 
 def _mistakes(mistakes: Sequence[Mistake]) -> list[str]:

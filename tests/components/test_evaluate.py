@@ -8,7 +8,8 @@ import pytest
 from stages import DIGITS, run_stages
 
 from components.config import Gate, read_config
-from components.evaluate import Evaluation, decide, evaluate, run_graph
+from components.evaluate import Evaluation, decide, evaluate
+from components.graph import run_graph
 
 
 def test_the_forest_reads_digits(forest_run):

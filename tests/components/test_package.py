@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import modelpackage
 from components.errors import ParityError
-from components.evaluate import run_graph
+from components.graph import run_graph
 from components.package import check_parity, package
 
 

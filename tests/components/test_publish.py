@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from stages import DIGITS
 
 import modelpackage
+from components.config import read_config
 from components.destination import Destination
 from components.errors import StoreError, TrackingError
+from components.evaluate import evaluate
+from components.housekeeping import register
 from components.package import package
-from components.publish import publish, upload
+from components.publish import publish, refuse, upload
+from components.record import Record
 from components.store import FolderStore, open_store
 
 
@@ -20,9 +25,9 @@ def packaged(forest_run, tmp_path_factory):
     return package(forest_run.config, forest_run.splits, forest_run.model, forest_run.evaluation, target)
 
 
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+@pytest.fixture
+def tracking(mlflow_uri) -> str:
+    return mlflow_uri
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -47,9 +52,10 @@ def test_a_published_model_can_be_traced_both_ways(forest_run, packaged, destina
     assert run.data.params["train.trees"] == "40"
     assert run.data.metrics["accuracy"] == packaged.descriptor.metrics["accuracy"]
     artifacts = {item.path for item in client.list_artifacts(published.run)}
-    assert artifacts == {"evaluation.json", "report.html", "figures"}
+    assert artifacts == {"evaluation.json", "report.html", "figures", "training.json", "run.json"}
     store = open_store(destination.store)
-    assert store.keys("digits/runs/") == ["digits/runs/run-1.json"]
+    kept = {key.removeprefix("digits/runs/run-1/").partition("/")[0] for key in store.keys("digits/runs/")}
+    assert kept == artifacts
 
 
 def test_publishing_twice_changes_nothing(forest_run, packaged, destination, tracking):
@@ -119,6 +125,36 @@ def test_a_registry_that_is_down_costs_neither_the_package_nor_more_than_a_minut
         send(forest_run, packaged, destination)
     folder = tmp_path / "store" / "digits" / f"sha256-{packaged.digest}"
     assert modelpackage.load(folder).digest == packaged.digest
+
+
+def test_what_mlflow_missed_is_entered_later_from_the_store_alone(forest_run, packaged, tmp_path, mlflow_uri):
+    down = Destination(store=(tmp_path / "store").as_uri(), tracking="http://127.0.0.1:9")
+    with pytest.raises(TrackingError, match="nothing is lost, the store has it all: slipway register digits"):
+        send(forest_run, packaged, down)
+    up = Destination(store=down.store, tracking=mlflow_uri)
+    store = open_store(up.store)
+    ((run, published),) = register(store, up)
+    assert (run, published.digest, published.aliases) == ("run-1", packaged.digest, ("champion", "challenger"))
+    assert register(store, up) == []
+    run = MlflowClient(tracking_uri=mlflow_uri).get_run(published.run)
+    assert run.data.metrics["accuracy"] == packaged.descriptor.metrics["accuracy"]
+
+
+def test_without_an_mlflow_everything_is_in_the_store(forest_run, packaged, tmp_path):
+    published = send(forest_run, packaged, Destination(store=(tmp_path / "store").as_uri(), tracking=None))
+    assert (published.digest, published.version) == (packaged.digest, "")
+    note = Record(tmp_path / "store" / "digits" / "runs" / "run-1").note
+    assert (note.gate, note.package, note.parameters["train.trees"]) == ("passed", packaged.digest, "40")
+
+
+def test_a_refused_run_is_kept_without_a_package(forest_run, tmp_path, mlflow_uri):
+    destination = Destination(store=(tmp_path / "store").as_uri(), tracking=mlflow_uri)
+    config = read_config(DIGITS, ["train.trees=40", "gate.minimum=1"])
+    evaluate(config, forest_run.splits, forest_run.model, tmp_path / "evaluation")
+    refuse(config, "run-1", tmp_path / "evaluation", forest_run.model, destination)
+    assert {key.split("/")[1] for key in open_store(destination.store).keys("")} == {"runs"}
+    assert register(open_store(destination.store), destination) == []
+    assert MlflowClient(tracking_uri=mlflow_uri).search_registered_models() == []
 
 
 def test_a_damaged_package_is_not_published(forest_run, packaged, tmp_path, tracking):

@@ -23,6 +23,7 @@ def prepare(here, config=PLAIN, *, sweeps=False):
 
 @pytest.fixture
 def here(monkeypatch, tmp_path):
+    monkeypatch.setattr("components.console._prefix", "")  # a step is a process of its own elsewhere
     monkeypatch.setenv("SLIPWAY_STORE", (tmp_path / "store").as_uri())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     return tmp_path
@@ -90,7 +91,7 @@ def test_a_refused_model_is_recorded_and_the_step_fails(here, forest_run, capsys
     told = capsys.readouterr().out
     assert "run is in MLflow" in told
     assert "error: refused by the gate: accuracy" in told
-    assert not (here / "store").exists()
+    assert [path.name for path in (here / "store" / "digits").iterdir()] == ["runs"], "no package was published"
 
 
 def test_a_refusal_stays_a_refusal_when_mlflow_is_down(here, forest_run, capsys, monkeypatch):

@@ -10,7 +10,7 @@ from stages import CONFIGS, DIGITS, run_stages
 from components.config import read_config
 from components.dataset import Splits
 from components.errors import TrainingError
-from components.evaluate import run_graph
+from components.graph import run_graph
 from components.ingest import ingest
 from components.models import Trained, find, fit
 from components.preprocess import preprocess
