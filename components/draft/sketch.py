@@ -30,6 +30,7 @@ GREYS = frozenset(("1", "L", "LA", "I", "I;16", "F"))
 BOOSTED_ROWS, SMALL_SIDE, MANY_PICTURES = 1000, 32, 5000
 #: Training sees about so many pictures, each as often as there are epochs, but in no fewer epochs than this.
 PICTURES_SEEN, FEWEST_EPOCHS = 300_000, 5
+TORCH = "it needs torch: make setup-torch"
 #: Characters on average beyond which text is prose.
 LONG_TEXT = 60
 USUAL_LABELS = frozenset(
@@ -258,11 +259,11 @@ def _idx(place: Path) -> Sketch:
 
 def _network(side: int, pictures: int) -> list[Setting]:
     if side <= SMALL_SIDE:
-        chosen = Setting("model", "mnist_cnn", f"up to {SMALL_SIDE} pixels")
+        chosen = Setting("model", "mnist_cnn", f"up to {SMALL_SIDE} pixels; {TORCH}")
     elif pictures <= MANY_PICTURES:
-        chosen = Setting("model", "simple_cnn", f"up to {MANY_PICTURES:,} pictures")
+        chosen = Setting("model", "simple_cnn", f"up to {MANY_PICTURES:,} pictures; {TORCH}")
     else:
-        chosen = Setting("model", "resnet18", f"more than {MANY_PICTURES:,} pictures")
+        chosen = Setting("model", "resnet18", f"more than {MANY_PICTURES:,} pictures; {TORCH}")
     usual: int = find(chosen.value).settings.model_fields["epochs"].default
     epochs = min(usual, max(FEWEST_EPOCHS, PICTURES_SEEN // pictures))
     return [chosen] + ([Setting("epochs", epochs, f"{usual} for fewer pictures")] if epochs < usual else [])
