@@ -13,6 +13,7 @@ from components.console import say
 from components.destination import Destination
 from components.errors import StoreError, TrackingError
 from components.record import Record
+from components.sources.limits import progress
 from components.store import Store, open_store
 from modelpackage import DESCRIPTOR, PARTS, SEAL, Package
 
@@ -102,7 +103,7 @@ def upload(store: Store, package: Package) -> str:
     if strangers:
         raise StoreError(f"{store.uri} holds {min(strangers)}, which is no part of the package; remove it")
     for name in (*PARTS, SEAL):
-        store.put(folder + name, package.path / name)
+        store.put(folder + name, package.path / name, progress(name, "more are uploaded"))
     if not store.create(folder + DESCRIPTOR, package.path / DESCRIPTOR):
         store.put(folder + DESCRIPTOR, package.path / DESCRIPTOR)
     return f"{store.uri}/{folder}"

@@ -26,7 +26,7 @@ def allow(what: str, size: int | None, max_bytes: int) -> None:
         raise DataError(f"{what} has {size} bytes, data.max_gb allows {max_bytes}; raise it")
 
 
-def progress(name: str) -> Callable[[int], None]:
+def progress(name: str, done: str = "more have come") -> Callable[[int], None]:
     """Return what is to be told the size of all that comes, and says every few seconds how much that was."""
     got, told = 0, time.monotonic()
 
@@ -35,6 +35,6 @@ def progress(name: str) -> Callable[[int], None]:
         got += size
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
-            say(f"{name}: {readable(got)} more have come")
+            say(f"{name}: {readable(got)} {done}")
 
     return add

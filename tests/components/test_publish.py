@@ -1,5 +1,6 @@
 """Publishing is complete or nothing, and repeating it changes nothing."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from components.housekeeping import register
 from components.package import package
 from components.publish import publish, refuse, upload
 from components.record import Record
-from components.store import FolderStore, open_store
+from components.store import Done, FolderStore, open_store
+from components.store.contract import quiet
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +101,19 @@ class Failing(FolderStore):
         if self.left == 0:
             raise StoreError("the store went away")
 
-    def put(self, key: str, path: Path) -> None:
+    def put(self, key: str, path: Path, done: Done = quiet) -> None:
         self._count()
-        super().put(key, path)
+        super().put(key, path, done)
 
-    def create(self, key: str, path: Path) -> bool:
+    def create(self, key: str, path: Path, done: Done = quiet) -> bool:
         self._count()
-        return super().create(key, path)
+        return super().create(key, path, done)
+
+
+def test_a_long_upload_tells_how_far_it_is(sealed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("components.sources.limits.TELL_SECONDS", -1.0)
+    upload(FolderStore(tmp_path), sealed)
+    assert re.search(r"\[slipway\] model.onnx: \d+.* more are uploaded", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("fail_at", range(1, 7))
