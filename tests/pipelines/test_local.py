@@ -71,7 +71,7 @@ def test_the_published_model_is_champion_and_its_run_bears_the_name_of_the_runs_
     version = client.get_model_version_by_alias("digits", "champion")
     run = client.get_run(version.run_id)
     assert (passed.home / "runs" / run.data.tags["slipway.run"]).is_dir()
-    assert (passed.home / "store" / "digits" / "runs" / f"{run.data.tags['slipway.run']}.json").exists()
+    assert (passed.home / "store" / "digits" / "runs" / run.data.tags["slipway.run"] / "run.json").exists()
 
 
 def test_the_same_run_again_is_the_same_model(passed, slipway):
