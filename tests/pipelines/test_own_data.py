@@ -84,7 +84,8 @@ def test_runs_are_compared_by_what_differs(slipway, churn, tmp_path):
     config = tmp_path / "compared.yaml"
     config.write_text(slipway("new", str(churn), "--label", "churned", "--name", "compared").out)
     for model in ("random_forest", "logistic_regression"):
-        published(slipway("run", str(config), "--set", f"train={{model: {model}}}", "--set", "gate.minimum=0"))
+        settings = (f"train={{model: {model}}}", "gate.minimum=0", "champion.worse=challenge")
+        published(slipway("run", str(config), *(word for setting in settings for word in ("--set", setting))))
     runs = sorted(path.name for path in (slipway("--version").home / "runs").glob("*-compared*"))
     compared = slipway("compare", *runs)
     assert compared.code == 0, compared.err
