@@ -1,7 +1,9 @@
 """The commands over what is published, on a store and an MLflow with two versions."""
 
 import json
+import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from components.destination import Destination
 from components.evaluate import evaluate
 from components.package import package
 from components.publish import Published, publish
+from pipelines.cli import main
 
 
 def send(run: Run, name: str, destination: Destination, root: Path) -> Published:
@@ -33,12 +36,32 @@ def home(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.fixture
-def told(slipway, home):
-    def run(*arguments: str):
-        return slipway(*arguments, SLIPWAY_HOME=str(home))
+@dataclass(frozen=True)
+class Told:
+    """What a command said, and its exit code."""
 
-    return run
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def told(home, capsys):
+    """Runs a command in this process, since MLflow takes seconds to import; the environment is as it was afterwards."""
+    before = dict(os.environ)
+
+    def run(*arguments: str, **environment: str) -> Told:
+        for name in ("SLIPWAY_STORE", "MLFLOW_TRACKING_URI"):
+            os.environ.pop(name, None)
+        os.environ.update({"SLIPWAY_HOME": str(home), **environment})
+        capsys.readouterr()
+        code = main(arguments)
+        said = capsys.readouterr()
+        return Told(code, said.out, said.err)
+
+    yield run
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_models_are_shown_with_what_tells_them_apart(told):
@@ -121,20 +144,20 @@ def test_a_package_without_a_version_is_listed_and_removed_when_told(told, home,
     assert not list((home / "store" / "tiny").rglob("*.json"))
 
 
-def test_a_profile_names_other_places(slipway, home, tmp_path):
+def test_a_profile_names_other_places(told, home, tmp_path):
     own = tmp_path / "own"
     (own / "profiles").mkdir(parents=True)
     lines = f"# places\nSLIPWAY_STORE={(home / 'store').as_uri()}\nMLFLOW_TRACKING_URI=sqlite:///{home / 'mlflow.db'}\n"
     (own / "profiles" / "other.env").write_text(lines)
-    assert "digits" in slipway("models", "--profile", "other", SLIPWAY_HOME=str(own)).out
-    missing = slipway("models", "--profile", "none", SLIPWAY_HOME=str(own))
+    assert "digits" in told("models", "--profile", "other", SLIPWAY_HOME=str(own)).out
+    missing = told("models", "--profile", "none", SLIPWAY_HOME=str(own))
     assert missing.code == 2
     assert "no profile none" in missing.err
     (own / "profiles" / "broken.env").write_text("what\n")
-    assert "line 1, must look like NAME=value" in slipway("models", "--profile", "broken", SLIPWAY_HOME=str(own)).err
+    assert "line 1, must look like NAME=value" in told("models", "--profile", "broken", SLIPWAY_HOME=str(own)).err
 
 
-def test_without_an_mlflow_the_commands_say_what_they_need(slipway, tmp_path):
-    done = slipway("models", SLIPWAY_HOME=str(tmp_path), MLFLOW_TRACKING_URI="none")
+def test_without_an_mlflow_the_commands_say_what_they_need(told, tmp_path):
+    done = told("models", SLIPWAY_HOME=str(tmp_path), MLFLOW_TRACKING_URI="none")
     assert done.code == 2
     assert "MLFLOW_TRACKING_URI=none names no MLflow" in done.err
