@@ -86,6 +86,8 @@ def challenge(config: Config, splits: Splits, model: Path, destination: Destinat
     # Only a candidate that wins all the same has been compared.
     verdict: Verdict = "better" if found.verdict == "better" else "unclear"
     reason = f"{found.reason}; the champion may have trained on some of these rows"
+    if found.verdict != verdict:
+        reason = f"unclear, though {reason}"
     return found.model_copy(update={"verdict": verdict, "action": getattr(policy, verdict), "reason": reason})
 
 

@@ -51,11 +51,13 @@ class Destination:
         store: ``s3://bucket/prefix`` or ``file:///path``: packages are published below it.
         tracking: An MLflow tracking URI, or none where there is no MLflow.
         adopt: Id of an MLflow run that the orchestrator opened for this step.
+        profile: What these places are called on the user's machine, if they have a name.
     """
 
     store: str
     tracking: str | None
     adopt: str | None = None
+    profile: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -67,7 +69,8 @@ class Destination:
         store = _need(environment, "SLIPWAY_STORE", "where packages go, like s3://models")
         tracking = _need(environment, "MLFLOW_TRACKING_URI", "where runs go, like http://mlflow:5000, or none")
         adopt = environment.get("MLFLOW_RUN_ID") or None
-        destination = cls(store=store, tracking=None if tracking == "none" else tracking, adopt=adopt)
+        profile = environment.get("SLIPWAY_PROFILE") or None
+        destination = cls(store=store, tracking=None if tracking == "none" else tracking, adopt=adopt, profile=profile)
         if destination.store.startswith("s3://"):
             S3.from_environment(environment)
         return destination

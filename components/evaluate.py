@@ -81,7 +81,7 @@ def evaluate(
     )
     say(f"{verdict}: {reason}")
     if comparison and reason != comparison.reason:
-        say(comparison.reason)
+        say(f"{comparison.reason}; so: {comparison.action}")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "evaluation.json").write_bytes(canonical_json(evaluation.model_dump(mode="json")))
     training = json.loads((model / TRAINING).read_bytes())

@@ -141,7 +141,8 @@ def enter(record: Record, store: Store, destination: Destination) -> Published:
         aliases = registry.crown(version, note)
         mark_entered(tracking, record, recorded.run_id)
     except TrackingError as error:
-        raise TrackingError(f"{error}; nothing is lost, the store has it all: slipway register {note.name}") from None
+        again = f"slipway register {note.name}" + (f" --profile {destination.profile}" if destination.profile else "")
+        raise TrackingError(f"{error}; nothing is lost, the store has it all; later: {again}") from None
     say(f"{note.name} version {version.version} is {' and '.join(aliases)} in MLflow")
     return Published(
         uri=published.uri,

@@ -216,4 +216,7 @@ def refuse(config: Mapping[str, Any], run: str, evaluation: str, model: str) -> 
         keep(Config.build(config), run_name(run), Path(evaluation), Path(model), destination)
     except TrackingError as error:
         say(f"the refused run is not in MLflow: {error}")
-    raise GateRefusedError(f"refused by the gate: {Evaluation.open(Path(evaluation)).reason}; nothing was published")
+    measured = Evaluation.open(Path(evaluation))
+    by_champion = measured.comparison is not None and measured.reason == measured.comparison.reason
+    by = "beside the champion" if by_champion else "by the gate"
+    raise GateRefusedError(f"refused {by}: {measured.reason}; nothing was published")

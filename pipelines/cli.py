@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, "profile", None):
             from pipelines.home import Home
 
-            os.environ.update(Home().profile(options.profile))
+            os.environ.update({**Home().profile(options.profile), "SLIPWAY_PROFILE": options.profile})
         code: int = options.command(options)
         sys.stdout.flush()
     except (SlipwayError, PackageError, RunError) as error:
@@ -167,7 +167,9 @@ def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str
             print(f"mlflow    {called}, run {outcome.published['run']}")
             seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(tracking)}"
             print(f"          see it: {seen}")
-        print(f"next      slipway serve {shlex.quote(outcome.published['uri'])}")
+        profile = os.environ.get("SLIPWAY_PROFILE")
+        places = f" --profile {profile}" if profile else ""
+        print(f"next      slipway serve {shlex.quote(outcome.published['uri'])}{places}")
         print("passed")
 
 

@@ -51,7 +51,7 @@ def add_parsers(
 
 
 def _models(options: argparse.Namespace) -> int:
-    _, registry = _places()
+    destination, registry = _places()
     versions = registry.versions(options.name)
     rows = [("MODEL", "VERSION", "ALIAS", "DIGEST", "ACCURACY", "95 % INTERVAL", "DATA", "AGE")]
     for version in versions:
@@ -64,7 +64,7 @@ def _models(options: argparse.Namespace) -> int:
         )
         rows.append((version.name, version.version, ", ".join(version.aliases), *figures, _age(version.created)))
     if not versions:
-        _tell(f"no model{f' {options.name}' if options.name else ''} is registered; slipway run publishes one")
+        _tell(f"no model{f' {options.name}' if options.name else ''} is registered in {destination.tracking}")
         return 0
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -90,6 +90,8 @@ def _rollback(options: argparse.Namespace) -> int:
     from components.tracking.registry import BEFORE_TAG, CHAMPION
     from pipelines.errors import RunError
 
+    if not options.reason.strip():
+        raise RunError("--reason is empty; say why, for whoever looks at the version later")
     _, registry = _places()
     versions = {version.version: version for version in registry.versions(options.name)}
     champion = next((version for version in versions.values() if CHAMPION in version.aliases), None)
@@ -114,7 +116,8 @@ def _register(options: argparse.Namespace) -> int:
 
     destination, _ = _places()
     found = register(open_store(destination.store), destination, options.name)
-    _tell(f"{len(found)} runs entered into MLflow" if found else "MLflow has every run that the store has")
+    places = f"MLflow ({destination.tracking}) and the store ({destination.store})"
+    _tell(f"{len(found)} entered: {places}" if found else f"nothing to enter: {places} know the same runs")
     return 0
 
 

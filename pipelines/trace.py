@@ -61,7 +61,8 @@ def answered_by(request: str, log: Path | None) -> str:
                 continue
             if isinstance(event, dict) and event.get("id") == request and event.get("digest"):
                 return str(event["digest"])
-    raise RunError(f"no answer to request {request} is in the log; name the predictor's log with --log")
+    place = log or "standard input"
+    raise RunError(f"no answer to request {request} is in {place}; --log names the log of the predictor that gave it")
 
 
 def trace(version: Version, destination: Destination) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,8 @@ from components.tracking import Tracking, pages
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST_TAG, BEFORE_TAG, WHY_TAG = "slipway.digest", "slipway.before", "slipway.why"
 #: How long another process may take to create a version before it counts as gone.
+#: What MLflow keeps of a tag.
+MOST_TAG = 5000
 PATIENCE_SECONDS, POLL_SECONDS = 15.0, 0.3
 
 
@@ -100,7 +102,7 @@ class Registry:
         return self._tracking.call(lambda: self._crown(version, note))
 
     def roll_back(self, champion: Version, version: Version, reason: str) -> None:
-        """Make another version champion, and record at both why; neither forgets which one was before it.
+        """Make another version champion, and add to both why; going back once more undoes a choice out of turn.
 
         Args:
             champion: The one that is champion now.
@@ -115,7 +117,10 @@ class Registry:
             moment = datetime.now(UTC).isoformat(timespec="seconds")
             ways = ((champion, f"rolled back to {version.version}"), (version, f"back from {champion.version}"))
             for held, way in ways:
-                self._client.set_model_version_tag(held.name, held.version, WHY_TAG, f"{moment} {way}: {reason}")
+                told = "\n".join([*filter(None, [held.tags.get(WHY_TAG)]), f"{moment} {way}: {reason}"])
+                self._client.set_model_version_tag(held.name, held.version, WHY_TAG, told[-MOST_TAG:])
+            if champion.tags.get(BEFORE_TAG) != version.version:
+                self._client.set_model_version_tag(version.name, version.version, BEFORE_TAG, champion.version)
             self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
 
         self._tracking.call(move)

@@ -137,7 +137,7 @@ def test_a_registry_that_is_down_costs_neither_the_package_nor_more_than_a_minut
 
 def test_what_mlflow_missed_is_entered_later_from_the_store_alone(forest_run, packaged, tmp_path, mlflow_uri):
     down = Destination(store=(tmp_path / "store").as_uri(), tracking="http://127.0.0.1:9")
-    with pytest.raises(TrackingError, match="nothing is lost, the store has it all: slipway register digits"):
+    with pytest.raises(TrackingError, match="nothing is lost, the store has it all; later: slipway register digits$"):
         send(forest_run, packaged, down)
     up = Destination(store=down.store, tracking=mlflow_uri)
     store = open_store(up.store)

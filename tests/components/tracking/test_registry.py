@@ -121,3 +121,6 @@ def test_rolling_back_twice_goes_back_twice(registry, store, run_id):
         registry.roll_back(now, by_version[now.tags[BEFORE_TAG]], "it answers too slowly")
         assert champion(registry) == expected
     assert registry.champion("tiny").tags[WHY_TAG].endswith("back from 2: it answers too slowly")
+    middle = next(version for version in registry.versions("tiny") if version.version == "2")
+    reasons = [line.split(": ")[0].split(" ", 1)[-1] for line in middle.tags[WHY_TAG].splitlines()]
+    assert reasons == ["is good", "back from 3", "rolled back to 1"], "nothing that was said before is lost"
