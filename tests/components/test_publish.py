@@ -148,6 +148,12 @@ def test_what_mlflow_missed_is_entered_later_from_the_store_alone(forest_run, pa
     assert run.data.metrics["accuracy"] == packaged.descriptor.metrics["accuracy"]
 
 
+def test_what_to_do_later_names_the_profile_that_was_used(forest_run, packaged, tmp_path):
+    down = Destination(store=(tmp_path / "store").as_uri(), tracking="http://127.0.0.1:9", profile="services")
+    with pytest.raises(TrackingError, match="slipway register digits --profile services$"):
+        send(forest_run, packaged, down)
+
+
 def test_without_an_mlflow_everything_is_in_the_store(forest_run, packaged, tmp_path):
     published = send(forest_run, packaged, Destination(store=(tmp_path / "store").as_uri(), tracking=None))
     assert (published.digest, published.version) == (packaged.digest, "")
