@@ -52,16 +52,20 @@ class Destination:
         tracking: An MLflow tracking URI, or none where there is no MLflow.
         adopt: Id of an MLflow run that the orchestrator opened for this step.
         profile: What these places are called on the user's machine, if they have a name.
+        signing_key: The file of the private key that signs what is published, if anything does.
     """
 
     store: str
     tracking: str | None
     adopt: str | None = None
     profile: str | None = None
+    signing_key: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read ``SLIPWAY_STORE``, ``MLFLOW_TRACKING_URI`` (``none`` where there is no MLflow) and ``MLFLOW_RUN_ID``.
+        """Read ``SLIPWAY_STORE``, ``MLFLOW_TRACKING_URI`` (``none`` where there is no MLflow) and what is optional.
+
+        Optional are ``MLFLOW_RUN_ID``, ``SLIPWAY_PROFILE`` and ``SLIPWAY_SIGNING_KEY``.
 
         Raises:
             ConfigError: A variable is not set.
@@ -70,7 +74,14 @@ class Destination:
         tracking = _need(environment, "MLFLOW_TRACKING_URI", "where runs go, like http://mlflow:5000, or none")
         adopt = environment.get("MLFLOW_RUN_ID") or None
         profile = environment.get("SLIPWAY_PROFILE") or None
-        destination = cls(store=store, tracking=None if tracking == "none" else tracking, adopt=adopt, profile=profile)
+        key = environment.get("SLIPWAY_SIGNING_KEY")
+        destination = cls(
+            store=store,
+            tracking=None if tracking == "none" else tracking,
+            adopt=adopt,
+            profile=profile,
+            signing_key=Path(key) if key else None,
+        )
         if destination.store.startswith("s3://"):
             S3.from_environment(environment)
         return destination

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 import modelpackage
 from components.errors import StoreError
 from components.store import open_store
-from modelpackage import Package, PackageError, PackageMissingError
+from modelpackage import Package, PackageError, PackageMissingError, PublicKey
 
 ADDRESSED = "sha256-"
 
 
-def fetch(place: str, folder: Path) -> Package:
+def fetch(place: str, folder: Path, keys: Sequence[PublicKey] | None = None) -> Package:
     """Return the verified package at a place.
 
     Where the place is named by a digest (``.../sha256-DIGEST/``), the package must have that digest.
@@ -22,9 +23,10 @@ def fetch(place: str, folder: Path) -> Package:
     Args:
         place: A path, ``file:///path`` or ``s3://bucket/name/sha256-...``.
         folder: Where a package from ``s3://`` is put, under its own name; a copy that is there already is used.
+        keys: Those of which one must have signed it; without, nobody need have.
 
     Raises:
-        PackageError: It is missing, incomplete or changed.
+        PackageError: It is missing, incomplete or changed, or not signed where it must be.
         StoreError: The store can't be reached.
     """
     address = urlsplit(place)
@@ -37,14 +39,14 @@ def fetch(place: str, folder: Path) -> Package:
             f"{place} names the host {address.netloc}; a path on this machine has three slashes, file:///path"
         )
     if address.scheme != "s3":
-        return modelpackage.load(unquote(address.path) if address.scheme == "file" else place, digest=digest)
+        return modelpackage.load(unquote(address.path) if address.scheme == "file" else place, digest=digest, keys=keys)
     target = folder / name
-    # A copy that is not whole is fetched again.
+    # A copy that is not whole is fetched again, and one that was fetched before it was signed.
     with suppress(PackageError):
         if digest:
-            return modelpackage.load(target, digest=digest)
+            return modelpackage.load(target, digest=digest, keys=keys)
     _download(place, target)
-    return modelpackage.load(target, digest=digest)
+    return modelpackage.load(target, digest=digest, keys=keys)
 
 
 def _download(uri: str, target: Path) -> None:

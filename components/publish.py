@@ -4,6 +4,7 @@ The store comes first and has everything, so an MLflow that is down costs nothin
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from components.errors import StoreError, TrackingError
 from components.record import Record
 from components.sources.limits import progress
 from components.store import Store, open_store
-from modelpackage import DESCRIPTOR, PARTS, SEAL, Package
+from modelpackage import DESCRIPTOR, PARTS, SEAL, SIGNATURES, DescriptorError, Package, PrivateKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,15 @@ def publish(
         destination: Store and MLflow.
 
     Raises:
+        KeyFileError: The destination names a key that can't sign; nothing was written.
         StoreError: The store refused or can't be reached; nothing that looks like a package was left behind.
         TrackingError: MLflow refused or can't be reached; package and record are in the store.
     """
     sealed = modelpackage.load(package)
+    key = modelpackage.read_private_key(destination.signing_key) if destination.signing_key else None
     store = open_store(destination.store)
-    uri = upload(store, sealed)
-    say(f"package is at {uri}")
+    uri = upload(store, sealed, key)
+    say(f"package is at {uri}" + (f", signed by the key {key.public.id}" if key else ""))
     with tempfile.TemporaryDirectory() as folder:
         record = Record.gather(config, run, sealed, uri, evaluation, model, Path(folder))
         record.keep(store)
@@ -87,10 +90,16 @@ def refuse(config: Config, run: str, evaluation: Path, model: Path, destination:
         enter(record, store, destination)
 
 
-def upload(store: Store, package: Package) -> str:
+def upload(store: Store, package: Package, key: PrivateKey | None = None) -> str:
     """Write a package under its digest: data first, the descriptor last and only if nobody else did.
 
     What is there already is written again: under a digest there is only one content, so a damaged copy is repaired.
+    Signatures come before the descriptor, so that whoever sees the package sees that it is signed.
+
+    Args:
+        store: Where to.
+        package: With the signatures that lie beside it.
+        key: Signs it, too.
 
     Returns:
         The URI of its folder.
@@ -99,14 +108,44 @@ def upload(store: Store, package: Package) -> str:
         StoreError: The folder holds something that is not part of the package.
     """
     folder = f"{package.descriptor.name}/sha256-{package.digest}/"
-    strangers = set(store.keys(folder)) - {folder + name for name in (*PARTS, SEAL, DESCRIPTOR)}
+    strangers = set(store.keys(folder)) - {folder + name for name in (*PARTS, SEAL, SIGNATURES, DESCRIPTOR)}
     if strangers:
         raise StoreError(f"{store.uri} holds {min(strangers)}, which is no part of the package; remove it")
     for name in (*PARTS, SEAL):
         store.put(folder + name, package.path / name, progress(name, "more are uploaded"))
+    if signatures := modelpackage.read_signatures(package.path) | (package.sign(key) if key else {}):
+        add_signatures(store, folder, signatures)
     if not store.create(folder + DESCRIPTOR, package.path / DESCRIPTOR):
         store.put(folder + DESCRIPTOR, package.path / DESCRIPTOR)
     return f"{store.uri}/{folder}"
+
+
+def add_signatures(store: Store, folder: str, signatures: Mapping[str, bytes]) -> None:
+    """Write signatures beside a package; those of other keys that are there stay, unless they are damaged.
+
+    Args:
+        store: The store.
+        folder: The package's key prefix, ending in a slash; or empty.
+        signatures: 64 bytes by the id of the key.
+
+    Raises:
+        PackageError: With those that are there, there are too many.
+    """
+    key = folder + SIGNATURES
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / SIGNATURES
+        file.write_bytes(modelpackage.render_signatures(signatures))
+        # Of two keys that sign at once the first creates; the other one finds its signature and keeps it.
+        if store.create(key, file):
+            return
+        store.get(key, file)
+        try:
+            there = modelpackage.read_signatures(Path(scratch))
+        except DescriptorError:
+            there = {}
+        if there != {**there, **signatures}:
+            file.write_bytes(modelpackage.render_signatures({**there, **signatures}))
+            store.put(key, file)
 
 
 def enter(record: Record, store: Store, destination: Destination) -> Published:

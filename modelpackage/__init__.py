@@ -1,8 +1,8 @@
 """The contract between training and serving: a sealed model package.
 
 Training calls :func:`seal`, serving calls :func:`load`; nothing else passes between them. This package depends on numpy
-and pydantic, imports nothing else of the project, and may be imported by everything. ``docs/model-package.md`` is the
-format.
+and pydantic, and on cryptography where packages are signed or signatures required. It imports nothing else of the
+project and may be imported by everything. ``docs/model-package.md`` is the format.
 """
 
 from modelpackage.descriptor import Descriptor, File, Lineage
@@ -11,25 +11,38 @@ from modelpackage.errors import (
     DescriptorError,
     FormatError,
     GoldenError,
+    KeyFileError,
     PackageChangedError,
     PackageError,
     PackageMissingError,
     PictureError,
     SignatureError,
+    UnsignedError,
+    UntrustedError,
 )
-from modelpackage.format import DESCRIPTOR, FORMAT, PARTS, SEAL
+from modelpackage.format import DESCRIPTOR, FORMAT, PARTS, SEAL, SIGNATURES
 from modelpackage.golden import Golden
 from modelpackage.load import Package, load
 from modelpackage.picture import Picture
 from modelpackage.reference import Histogram, Reference, Texts, count_texts, describe, histogram
 from modelpackage.seal import seal
 from modelpackage.signature import Signature, Tensor
+from modelpackage.signing import (
+    PrivateKey,
+    PublicKey,
+    new_keys,
+    read_keys,
+    read_private_key,
+    read_signatures,
+    render_signatures,
+)
 
 __all__ = [
     "DESCRIPTOR",
     "FORMAT",
     "PARTS",
     "SEAL",
+    "SIGNATURES",
     "Descriptor",
     "DescriptorError",
     "File",
@@ -37,6 +50,7 @@ __all__ = [
     "Golden",
     "GoldenError",
     "Histogram",
+    "KeyFileError",
     "Lineage",
     "Package",
     "PackageChangedError",
@@ -44,16 +58,25 @@ __all__ = [
     "PackageMissingError",
     "Picture",
     "PictureError",
+    "PrivateKey",
+    "PublicKey",
     "Reference",
     "Signature",
     "SignatureError",
     "Tensor",
     "Texts",
+    "UnsignedError",
+    "UntrustedError",
     "canonical_json",
     "count_texts",
     "describe",
     "file_digest",
     "histogram",
     "load",
+    "new_keys",
+    "read_keys",
+    "read_private_key",
+    "read_signatures",
+    "render_signatures",
     "seal",
 ]

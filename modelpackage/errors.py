@@ -5,6 +5,9 @@ PackageError
 ├── DescriptorError           model.json does not follow the format
 │   └── FormatError           model.json is of another format number
 ├── PackageChangedError       files are missing, extra or changed
+├── UnsignedError             nobody signed it, and a signature is required
+├── UntrustedError            no signature of it is one of a trusted key
+├── KeyFileError              a file holds no key that signatures are made or checked with
 ├── SignatureError            an array does not fit the model's signature
 ├── PictureError              an encoded picture can't be turned into an array
 └── GoldenError               the model does not reproduce its own recorded outputs
@@ -60,6 +63,18 @@ class PackageChangedError(PackageError):
             parts.append(f"not part of it: {', '.join(self.extra)}")
         parts += [f"changed: {name} (sealed {was}, found {now})" for name, (was, now) in self.changed.items()]
         super().__init__(f"{where} is not the package that was sealed; {'; '.join(parts)}; fetch or build it again")
+
+
+class UnsignedError(PackageError):
+    """Nobody signed the package, and a signature is required."""
+
+
+class UntrustedError(PackageError):
+    """The package is signed, but not by a trusted key, or the signature of a trusted key is not one of this package."""
+
+
+class KeyFileError(PackageError):
+    """A file holds no key that signatures are made or checked with."""
 
 
 class SignatureError(PackageError):

@@ -7,7 +7,9 @@ How to change the format:
    number. Readers forbid unknown fields, so an added field is a new number too.
 3. Add the new number here, keep reading the old one, and keep a sealed package of every past format under
    ``tests/modelpackage/formats/`` that the tests load.
-4. Say in ``docs/model-package.md`` what changed and why.
+4. What lies beside the sealed files, is optional and says nothing that a reader needs to read them (the signatures)
+   is no new number: who does not know it refuses the extra file and misreads nothing. There shall be no second one.
+5. Say in ``docs/model-package.md`` what changed and why.
 """
 
 from typing import Final
@@ -18,6 +20,7 @@ READABLE: Final = (1, 2)
 
 DESCRIPTOR = "model.json"
 SEAL = "model.json.sha256"
+SIGNATURES = "model.json.sig"
 GRAPH = "model.onnx"
 GOLDEN = "golden.npz"
 REFERENCE = "reference.json"
@@ -31,3 +34,9 @@ MAX_DESCRIPTOR_BYTES = 4 * 1024 * 1024
 
 #: A seal is 77 bytes; of anything else no more than this is read.
 MAX_SEAL_BYTES = 128
+
+#: Keys that may have signed a package: those of a rotation, and of a few who release together.
+MAX_SIGNATURES = 8
+
+#: Files of keys beyond this are refused.
+MAX_KEY_BYTES = 65_536

@@ -8,6 +8,7 @@ import io
 import re
 import struct
 import warnings
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -59,7 +60,9 @@ class Picture(Frozen):
         """Return the shape of the array: (height, width, 3) in colour, (height, width) in grey."""
         return (self.height, self.width, 3) if self.colour == "rgb" else (self.height, self.width)
 
-    def decode(self, encoded: bytes) -> NDArray[np.uint8]:
+    def decode(
+        self, encoded: bytes, *, formats: Collection[str] = FORMATS, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[np.uint8]:
         """Return a picture's array, of :meth:`shape`.
 
         It is upright by its EXIF orientation, transparency is laid on the background, 16 bits are brought to 8, and of
@@ -67,13 +70,17 @@ class Picture(Frozen):
 
         Args:
             encoded: JPEG, PNG, WebP, GIF, BMP, TIFF or PPM.
+            formats: Which of these are read.
+            max_pixels: How many pixels it may have.
 
         Raises:
             PictureError: It is none of these, damaged, or too large.
         """
         from PIL.Image import Resampling
 
-        return np.asarray(self._opened(encoded).resize((self.width, self.height), Resampling.BILINEAR))
+        return np.asarray(
+            self._opened(encoded, formats, max_pixels).resize((self.width, self.height), Resampling.BILINEAR)
+        )
 
     def pixels(self, encoded: bytes) -> NDArray[np.uint8]:
         """Return a picture like :meth:`decode` but in its own size: whoever resizes it must do so in the same way.
@@ -81,26 +88,26 @@ class Picture(Frozen):
         Raises:
             PictureError: As for :meth:`decode`.
         """
-        return np.array(self._opened(encoded))
+        return np.array(self._opened(encoded, FORMATS, MAX_PIXELS))
 
-    def _opened(self, encoded: bytes) -> "Image":
+    def _opened(self, encoded: bytes, formats: Collection[str], max_pixels: int) -> "Image":
         from PIL import Image
 
         if len(encoded) > MAX_BYTES:
             raise PictureError(f"the picture has {len(encoded)} bytes, the most is {MAX_BYTES}; save it smaller")
         _silence_pillow()
         try:
-            with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-                _refuse_large(image.width, image.height)
+            with Image.open(io.BytesIO(encoded), formats=tuple(formats)) as image:
+                _refuse_large(image.width, image.height, max_pixels)
                 return _flat(_upright(image), self.background, "RGB" if self.colour == "rgb" else "L")
         except PictureError:
             raise
         except Image.DecompressionBombError as error:
-            raise PictureError(f"the picture has more than {MAX_PIXELS} pixels; save it smaller") from error
+            raise PictureError(f"the picture has more than {max_pixels} pixels; save it smaller") from error
         # Pillow's readers raise nearly anything on damaged input, struct.error and SyntaxError among it.
         except Exception as error:
             raise PictureError(
-                f"the picture can't be decoded ({type(error).__name__}): it is damaged or none of {', '.join(FORMATS)}"
+                f"the picture can't be decoded ({type(error).__name__}): it is damaged or none of {', '.join(formats)}"
             ) from error
 
 
@@ -113,9 +120,9 @@ def _silence_pillow() -> None:
         warnings.filterwarnings("ignore", module=PILLOW.pattern)
 
 
-def _refuse_large(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise PictureError(f"the picture has more than {MAX_PIXELS} pixels, {width} x {height}; save it smaller")
+def _refuse_large(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        raise PictureError(f"the picture has more than {most} pixels, {width} x {height}; save it smaller")
 
 
 def _upright(image: "Image") -> "Image":

@@ -1,4 +1,4 @@
-"""A store in a folder: the laptop's. Half-written files are never seen under a key."""
+"""A store in a folder: the laptop's. Half-written files are never seen under a key, nor in a folder below the root."""
 
 import os
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ class FolderStore:
         self.uri = root.absolute().as_uri()
 
     def put(self, key: str, path: Path, done: Done = quiet) -> None:
-        """Copy beside the target, then rename."""
+        """Copy into the root under another name, then rename."""
         with self._copied(key, path, done) as copy:
             copy.replace(self.root / key)
 
     def create(self, key: str, path: Path, done: Done = quiet) -> bool:
-        """Copy beside the target, then link, which fails where a name exists."""
+        """Copy into the root under another name, then link, which fails where a name exists."""
         with self._copied(key, path, done) as copy:
             try:
                 os.link(copy, self.root / key)
@@ -78,10 +78,12 @@ class FolderStore:
     @contextmanager
     def _copied(self, key: str, path: Path, done: Done) -> Iterator[Path]:
         target = self.root / key
+        # Not beside the target: whoever reads a package while its signature is written must find no file more in it.
+        aside = self.root / target.name
         with path.open("rb") as source:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with beside(target) as partial:
+                with beside(aside) as partial:
                     with partial.open("wb") as copy:
                         _copy(source, copy, done)
                         copy.flush()

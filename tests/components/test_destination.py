@@ -1,5 +1,7 @@
 """The environment is read in one place and missing variables are named."""
 
+from pathlib import Path
+
 import pytest
 
 from components.destination import S3, Destination, run_name
@@ -23,6 +25,13 @@ def test_each_missing_variable_is_named_before_anything_is_written(missing):
     del environment[missing]
     with pytest.raises(ConfigError, match=f"{missing} is not set"):
         Destination.from_environment(environment)
+
+
+def test_a_key_that_signs_is_named_by_its_path_or_nothing_signs():
+    assert Destination.from_environment(FOLDER).signing_key is None
+    assert Destination.from_environment(FOLDER | {"SLIPWAY_SIGNING_KEY": ""}).signing_key is None
+    named = Destination.from_environment(FOLDER | {"SLIPWAY_SIGNING_KEY": "/keys/private.pem"})
+    assert named.signing_key == Path("/keys/private.pem")
 
 
 def test_a_secret_is_not_in_a_printed_value():

@@ -7,9 +7,9 @@ import tiny
 
 from components.errors import StoreError
 from components.fetch import fetch
-from components.publish import upload
+from components.publish import add_signatures, upload
 from components.store import open_store
-from modelpackage import PackageChangedError, PackageMissingError
+from modelpackage import PackageChangedError, PackageMissingError, UnsignedError, UntrustedError, new_keys
 
 
 def test_a_path_and_a_file_uri_are_the_package_itself(sealed, tmp_path):
@@ -76,3 +76,29 @@ def test_a_half_published_package_is_no_package(sealed, tmp_path, bucket):
     with pytest.raises(PackageMissingError, match="no finished model package"):
         fetch(f"{bucket}/half/sha256-{sealed.digest}/", tmp_path)
     assert fetch(uri, tmp_path / "whole").descriptor.name == tiny.seal(tmp_path / "again").descriptor.name
+
+
+def test_a_signature_travels_with_the_package(sealed, tmp_path, bucket):
+    key, other = new_keys(tmp_path / "key"), new_keys(tmp_path / "other")
+    uri = upload(open_store(bucket), sealed, key)
+    fetched = fetch(uri, tmp_path / "packages", [other.public, key.public])
+    assert fetched.signed_by == (key.public.id,)
+    with pytest.raises(UntrustedError, match=f"by no trusted key .{other.public.id}"):
+        fetch(uri, tmp_path / "packages", [other.public])
+
+
+def test_a_path_and_a_file_uri_must_be_signed_where_it_is_required(sealed, tmp_path):
+    key = new_keys(tmp_path / "key")
+    for place in (str(sealed.path), sealed.path.as_uri()):
+        with pytest.raises(UnsignedError):
+            fetch(place, tmp_path, [key.public])
+
+
+def test_a_copy_from_before_the_package_was_signed_is_fetched_again(sealed, tmp_path, bucket):
+    store, key = open_store(bucket), new_keys(tmp_path / "key")
+    uri = upload(store, sealed)
+    fetch(uri, tmp_path)
+    with pytest.raises(UnsignedError):
+        fetch(uri, tmp_path, [key.public])
+    add_signatures(store, f"tiny/sha256-{sealed.digest}/", sealed.sign(key))
+    assert fetch(uri, tmp_path, [key.public]).signed_by == (key.public.id,)

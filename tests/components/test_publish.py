@@ -15,7 +15,7 @@ from components.errors import StoreError, TrackingError
 from components.evaluate import evaluate
 from components.housekeeping import register
 from components.package import package
-from components.publish import publish, refuse, upload
+from components.publish import add_signatures, publish, refuse, upload
 from components.record import Record
 from components.store import Done, FolderStore, open_store
 from components.store.contract import quiet
@@ -179,3 +179,134 @@ def test_a_damaged_package_is_not_published(forest_run, packaged, tmp_path, trac
     with pytest.raises(modelpackage.PackageChangedError, match=r"card\.md"):
         publish(forest_run.config, "run", damaged, forest_run.evaluation_path, forest_run.model, destination)
     assert not (tmp_path / "store").exists()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    return [modelpackage.new_keys(folder / str(number)) for number in range(2)]
+
+
+def stored(store, package):
+    """Where a package lies in a folder store."""
+    return store.root / package.descriptor.name / f"sha256-{package.digest}"
+
+
+def test_a_run_signs_what_it_publishes_and_says_so(forest_run, packaged, tmp_path, capsys):
+    key = modelpackage.new_keys(tmp_path / "keys")
+    file = tmp_path / "keys" / "private.pem"
+    destination = Destination(store=(tmp_path / "store").as_uri(), tracking=None, signing_key=file)
+    one, two = (send(forest_run, packaged, destination) for _ in range(2))
+    assert one == two
+    folder = tmp_path / "store" / "digits" / f"sha256-{packaged.digest}"
+    assert modelpackage.load(folder, digest=packaged.digest, keys=[key.public]).signed_by == (key.public.id,)
+    assert f"signed by the key {key.public.id}" in capsys.readouterr().out
+
+
+def test_a_key_that_can_not_sign_stops_a_publish_before_anything_is_written(forest_run, packaged, tmp_path):
+    (tmp_path / "key.pem").write_text("no key")
+    store = tmp_path / "store"
+    destination = Destination(store=store.as_uri(), tracking=None, signing_key=tmp_path / "key.pem")
+    with pytest.raises(modelpackage.KeyFileError, match=r"key\.pem is no private key"):
+        send(forest_run, packaged, destination)
+    assert not store.exists()
+
+
+class Watched(FolderStore):
+    """A real store that shows each write to a reader who requires a signature, before and after it."""
+
+    def __init__(self, root: Path, see) -> None:
+        super().__init__(root)
+        self.see = see
+
+    def put(self, key: str, path: Path, done: Done = quiet) -> None:
+        super().put(key, path, lambda size: self.see())
+        self.see()
+
+    def create(self, key: str, path: Path, done: Done = quiet) -> bool:
+        made = super().create(key, path, lambda size: self.see())
+        self.see()
+        return made
+
+
+def test_a_reader_who_requires_a_signature_sees_no_package_until_it_is_signed(sealed, tmp_path, keys):
+    seen = []
+
+    def see():
+        try:
+            modelpackage.load(stored(store, sealed), keys=[keys[0].public])
+        except modelpackage.PackageError as error:
+            seen.append(type(error))
+        else:
+            seen.append(None)
+
+    store = Watched(tmp_path, see)
+    upload(store, sealed, keys[0])
+    assert set(seen[:-1]) == {modelpackage.PackageMissingError}
+    assert seen[-1] is None
+
+
+def test_a_package_that_is_read_while_it_is_signed_is_whole_all_the_time(sealed, tmp_path, keys):
+    upload(FolderStore(tmp_path), sealed)
+    seen = []
+    store = Watched(tmp_path, lambda: seen.append(modelpackage.load(stored(store, sealed)).digest))
+    for key in (*keys, keys[0]):
+        upload(store, sealed, key)
+    assert set(seen) == {sealed.digest}
+    assert len(modelpackage.read_signatures(stored(store, sealed))) == 2
+
+
+@pytest.mark.parametrize("fail_at", range(1, 8))
+def test_a_signed_publish_that_fails_anywhere_leaves_no_package_and_a_repeat_completes_it(
+    sealed, tmp_path, fail_at, keys
+):
+    with pytest.raises(StoreError):
+        upload(Failing(tmp_path, fail_at), sealed, keys[0])
+    folder = tmp_path / "tiny" / f"sha256-{sealed.digest}"
+    with pytest.raises(modelpackage.PackageMissingError):
+        modelpackage.load(folder)
+    upload(FolderStore(tmp_path), sealed, keys[0])
+    assert modelpackage.load(folder, keys=[keys[0].public]).digest == sealed.digest
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_signatures_add_up_and_are_the_same_when_repeated(sealed, tmp_path, request, keys, where):
+    store = open_store((tmp_path / "store").as_uri() if where == "folder" else request.getfixturevalue("bucket"))
+    upload(store, sealed)
+    folder = f"tiny/sha256-{sealed.digest}/"
+    for key in (keys[1], keys[0], keys[1]):
+        add_signatures(store, folder, sealed.sign(key))
+    once = store.objects(folder)[folder + modelpackage.SIGNATURES]
+    upload(store, sealed, keys[1])
+    upload(store, sealed)
+    assert store.objects(folder)[folder + modelpackage.SIGNATURES] == once, "what is there is not written again"
+    store.get(folder + modelpackage.SIGNATURES, tmp_path / modelpackage.SIGNATURES)
+    assert modelpackage.read_signatures(tmp_path) == sealed.sign(keys[0]) | sealed.sign(keys[1])
+
+
+def test_of_two_that_sign_first_at_once_both_get_in(sealed, tmp_path, keys):
+    class Late(FolderStore):
+        """A real store in which somebody else signed a moment ago."""
+
+        def create(self, key: str, path: Path, done: Done = quiet) -> bool:
+            add_signatures(FolderStore(tmp_path), "", sealed.sign(keys[1]))
+            return super().create(key, path, done)
+
+    add_signatures(Late(tmp_path), "", sealed.sign(keys[0]))
+    assert modelpackage.read_signatures(tmp_path) == sealed.sign(keys[0]) | sealed.sign(keys[1])
+
+
+def test_damaged_signatures_in_the_store_are_replaced(sealed, tmp_path, keys):
+    store = FolderStore(tmp_path)
+    upload(store, sealed, keys[0])
+    (stored(store, sealed) / modelpackage.SIGNATURES).write_bytes(b"x")
+    upload(store, sealed, keys[1])
+    assert modelpackage.read_signatures(stored(store, sealed)) == sealed.sign(keys[1])
+
+
+def test_a_package_brings_the_signatures_that_lie_beside_it(sealed, tmp_path, keys):
+    signed = Path(shutil.copytree(sealed.path, tmp_path / "signed"))
+    (signed / modelpackage.SIGNATURES).write_bytes(modelpackage.render_signatures(sealed.sign(keys[0])))
+    store = FolderStore(tmp_path / "store")
+    upload(store, modelpackage.load(signed), keys[1])
+    assert modelpackage.read_signatures(stored(store, sealed)) == sealed.sign(keys[0]) | sealed.sign(keys[1])

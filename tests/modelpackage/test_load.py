@@ -20,6 +20,7 @@ from modelpackage import (
     DESCRIPTOR,
     PARTS,
     SEAL,
+    SIGNATURES,
     DescriptorError,
     FormatError,
     Golden,
@@ -27,8 +28,13 @@ from modelpackage import (
     PackageChangedError,
     PackageError,
     PackageMissingError,
+    PrivateKey,
+    UnsignedError,
+    UntrustedError,
     canonical_json,
     load,
+    new_keys,
+    render_signatures,
 )
 from modelpackage.format import MAX_DESCRIPTOR_BYTES
 from modelpackage.load import seal_text
@@ -62,7 +68,7 @@ def replace(package: Path, name: str, content: bytes) -> None:
     reseal(package, canonical_json(model))
 
 
-def refusal(package: Path, **expected: str) -> PackageError:
+def refusal(package: Path, **expected: object) -> PackageError:
     with pytest.raises(PackageError) as caught:
         load(package, **expected)
     assert str(package) in str(caught.value) or "model.json" in str(caught.value)
@@ -290,3 +296,163 @@ def test_a_reference_of_format_1_has_no_text_and_no_missing_values(place: Path):
     older = Package(path=place, descriptor=package.descriptor.model_copy(update={"format": 1}))
     with pytest.raises(DescriptorError, match=r"reference\.json: format 1 knows neither text nor missing values"):
         older.reference()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> list[PrivateKey]:
+    """Three keys, the first two of them in the order in which their signatures are written."""
+    folder = tmp_path_factory.mktemp("keys")
+    made = [new_keys(folder / str(number)) for number in range(3)]
+    return sorted(made[:2], key=lambda key: key.public.id) + made[2:]
+
+
+def sign(package: Path, *keys: PrivateKey) -> Path:
+    """Sign as someone would who knows the format."""
+    whole = load(package)
+    signatures = {name: made for key in keys for name, made in whole.sign(key).items()}
+    (package / SIGNATURES).write_bytes(render_signatures(signatures))
+    return package
+
+
+def test_signing_changes_nothing_of_a_package_but_who_vouches_for_it(sealed: Package, copy: Path, keys):
+    sign(copy, keys[0])
+    assert load(copy).digest == load(copy, digest=sealed.digest).digest == sealed.digest
+    assert load(copy).signed_by == ()
+    assert load(copy, keys=[keys[0].public]).signed_by == (keys[0].public.id,)
+
+
+@pytest.mark.parametrize(
+    ("signed", "trusted", "by"),
+    [
+        ((), (), UnsignedError),
+        ((), (0,), UnsignedError),
+        ((), (0, 1), UnsignedError),
+        ((0,), (), UntrustedError),
+        ((0,), (0,), (0,)),
+        ((0,), (1,), UntrustedError),
+        ((0,), (0, 1), (0,)),  # a rotation begins: readers know the new key, packages carry the old one
+        ((0, 1), (0,), (0,)),
+        ((0, 1), (1,), (1,)),  # it ends: readers know the new key alone
+        ((0, 1), (1, 0), (1, 0)),
+        ((0, 1), (2,), UntrustedError),
+        ((0,), (1, 2), UntrustedError),
+    ],
+)
+def test_a_package_loads_where_one_of_the_trusted_keys_signed_it(copy: Path, keys, signed, trusted, by):
+    if signed:
+        sign(copy, *(keys[number] for number in signed))
+    known = [keys[number].public for number in trusted]
+    if isinstance(by, tuple):
+        assert load(copy, keys=known).signed_by == tuple(keys[number].public.id for number in by)
+    else:
+        error = refusal(copy, keys=known)
+        assert type(error) is by
+        assert all(key.id in str(error) for key in known)
+    assert load(copy).signed_by == ()
+
+
+def test_what_is_not_signed_tells_how_to_sign_it(copy: Path, keys):
+    assert "slipway sign" in str(refusal(copy, keys=[keys[0].public]))
+
+
+def test_no_flipped_bit_of_a_signature_file_loads(copy: Path, keys):
+    place = sign(copy, keys[0]) / SIGNATURES
+    whole, known = place.read_bytes(), [keys[0].public]
+    for offset, byte in enumerate(whole):
+        for bit in range(8):
+            place.write_bytes(whole[:offset] + bytes([byte ^ 1 << bit]) + whole[offset + 1 :])
+            assert isinstance(refusal(copy, keys=known), UntrustedError | DescriptorError)
+    place.write_bytes(whole)
+    assert load(copy, keys=known)
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_a_changed_signature_of_a_trusted_key_is_refused_beside_a_good_one(copy: Path, keys, line: int):
+    place = sign(copy, *keys[:2]) / SIGNATURES
+    lines = place.read_bytes().splitlines(keepends=True)
+    lines[line] = lines[line][:-129] + bytes(reversed(lines[line][-129:-1])) + b"\n"
+    place.write_bytes(b"".join(lines))
+    error = refusal(copy, keys=[key.public for key in keys])
+    assert isinstance(error, UntrustedError)
+    assert f"not what the key {keys[line].public.id} signed" in str(error)
+    assert load(copy, keys=[keys[1 - line].public])
+
+
+def test_the_signature_of_another_package_is_refused(copy: Path, tmp_path: Path, keys):
+    other = sign(tiny.seal(tmp_path / "other", metrics={"accuracy": 0.5}).path, keys[0])
+    shutil.copyfile(other / SIGNATURES, copy / SIGNATURES)
+    error = refusal(copy, keys=[keys[0].public])
+    assert isinstance(error, UntrustedError) and "another package's" in str(error)
+
+
+def test_a_signature_under_the_id_of_a_trusted_key_must_be_made_with_it(copy: Path, keys):
+    (forged,) = load(copy).sign(keys[1]).values()
+    (copy / SIGNATURES).write_bytes(render_signatures({keys[0].public.id: forged}))
+    assert isinstance(refusal(copy, keys=[keys[0].public]), UntrustedError)
+
+
+def test_a_package_that_was_renamed_inside_lost_its_signature(copy: Path, keys):
+    sign(copy, keys[0])
+    reseal(copy, (copy / DESCRIPTOR).read_bytes().replace(b'"tiny"', b'"tine"'))
+    assert load(copy).descriptor.name == "tine"
+    assert isinstance(refusal(copy, keys=[keys[0].public]), UntrustedError)
+
+
+def test_a_signed_package_in_a_folder_of_another_name_is_the_same(copy: Path, tmp_path: Path, keys):
+    moved = sign(copy, keys[0]).rename(tmp_path / "elsewhere")
+    assert load(moved, keys=[keys[0].public]).signed_by
+
+
+def test_what_nobody_trusted_signed_is_not_even_parsed(copy: Path, keys):
+    sign(copy, keys[0])
+    reseal(copy, b"no JSON")
+    assert isinstance(refusal(copy, keys=[keys[0].public]), UntrustedError)
+    (copy / SIGNATURES).unlink()
+    assert isinstance(refusal(copy, keys=[keys[0].public]), UnsignedError)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_signature_makes_up_for_no_damage(copy: Path, keys, name: str):
+    sign(copy, keys[0])
+    with (copy / name).open("r+b") as file:
+        first = file.read(1)
+        file.seek(0)
+        file.write(bytes([first[0] ^ 1]))
+    assert not isinstance(refusal(copy, keys=[keys[0].public]), UnsignedError)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 153])
+def test_no_truncated_signature_file_loads(copy: Path, keys, keep: int):
+    place = sign(copy, keys[0]) / SIGNATURES
+    place.write_bytes(place.read_bytes()[:keep])
+    for known in (None, [keys[0].public]):
+        assert isinstance(refusal(copy, keys=known), DescriptorError)
+
+
+def test_of_a_huge_signature_file_little_is_read(copy: Path, keys):
+    with (copy / SIGNATURES).open("wb") as file:
+        file.truncate(1 << 40)  # a hole: whoever read it whole would not come back
+    for known in (None, [keys[0].public]):
+        assert isinstance(refusal(copy, keys=known), DescriptorError)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_a_signature_file_that_is_no_file_is_refused_without_waiting_for_it(copy: Path, tmp_path, keys, kind: str):
+    place = sign(copy, keys[0]) / SIGNATURES
+    place.rename(tmp_path / "elsewhere")
+    if kind == "link":
+        place.symlink_to(tmp_path / "elsewhere")
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+    for known in (None, [keys[0].public]):
+        error = refusal(copy, keys=known)
+        assert isinstance(error, PackageChangedError)
+        assert set(error.changed) == {SIGNATURES}
+
+
+@pytest.mark.parametrize("number", FORMATS)
+def test_a_package_of_every_past_format_can_be_signed(place: Path, keys, number: int):
+    shutil.copytree(Path(__file__).parent / "formats" / str(number), place)
+    assert load(sign(place, keys[0]), digest=FORMATS[number], keys=[keys[0].public]).signed_by

@@ -204,9 +204,8 @@ def test_floating_point_pictures_have_no_white_and_are_refused():
 
 
 def test_too_many_bytes_or_pixels_are_refused_before_they_are_decoded(monkeypatch):
-    monkeypatch.setattr(picture, "MAX_PIXELS", 1599)
     with pytest.raises(PictureError, match="more than 1599 pixels, 40 x 40"):
-        RGB.decode(GOOD)
+        RGB.decode(GOOD, max_pixels=1599)
     monkeypatch.setattr(picture, "MAX_BYTES", 100)
     with pytest.raises(PictureError, match="bytes, the most is 100"):
         RGB.decode(GOOD)
