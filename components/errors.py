@@ -5,6 +5,7 @@ SlipwayError
 ├── DataError         the data can't be used
 ├── TrainingError     training can't start, or did not give a usable model
 ├── ParityError       the exported graph is not the trained model
+├── OptimizeError     a package can't be optimised
 ├── StoreError        the object store refused or can't be reached
 ├── TrackingError     MLflow refused or can't be reached
 └── GateRefusedError  the model is not good enough to be published
@@ -29,6 +30,10 @@ class TrainingError(SlipwayError):
 
 class ParityError(SlipwayError):
     """The exported graph does not answer as the trained model does."""
+
+
+class OptimizeError(SlipwayError):
+    """A package can't be optimised."""
 
 
 class StoreError(SlipwayError):

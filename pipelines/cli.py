@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 
 from pipelines.cli_data import add_parser as add_data
 from pipelines.cli_models import add_parsers as add_models
+from pipelines.cli_optimize import add_parser as add_optimize
+from pipelines.cli_sign import add_parser as add_sign
+from pipelines.cli_sign import refuse_unsignable, takes_keys, trusted
 from pipelines.cli_submit import add_parser as add_submit
 from pipelines.cli_submit import pipeline_of, takes_configuration
 
@@ -87,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add_models(commands, profile)
     add_data(commands, profile)
+    add_sign(commands, profile)
+    add_optimize(commands, profile)
 
     contract = commands.add_parser("contract", help="tell whether a model of your own fits")
     contract.add_argument("model", help="the name that it is registered under")
@@ -100,12 +105,14 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", parents=[profile], help="tell whether a package is whole and unchanged")
     verify.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
+    takes_keys(verify)
     verify.set_defaults(command=_verify)
 
     serve = commands.add_parser("serve", parents=[profile], help="answer v2 requests with a package, on this machine")
     serve.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
     serve.add_argument("--http-port", default="8080", metavar="PORT", help="0 picks a free one")
     serve.add_argument("--grpc-port", default="8081", metavar="PORT", help="0 picks a free one")
+    takes_keys(serve)
     serve.set_defaults(command=_serve)
     return parser
 
@@ -129,6 +136,7 @@ def _run(options: argparse.Namespace) -> int:
 
     config = _placed(read_config(options.config, options.set))
     refuse_untrainable(config)
+    refuse_unsignable()
     home = Home()
     refuse_unusable(config.plain(), home.path)
     directory, destinations = home.new_run(config.name), home.destinations()
@@ -220,8 +228,9 @@ def _verify(options: argparse.Namespace) -> int:
     from components.fetch import fetch
 
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        package = fetch(options.package, Path(folder))
-    print(f"{options.package} is whole and unchanged")
+        package = fetch(options.package, Path(folder), trusted(options))
+    signed = f", signed by {' and '.join(package.signed_by)}" if package.signed_by else ""
+    print(f"{options.package} is whole and unchanged{signed}")
     print(f"{package.descriptor.name}, format {package.descriptor.format}, sha256:{package.digest}")
     print(json.dumps(package.descriptor.metrics, sort_keys=True))
     return 0
@@ -232,10 +241,13 @@ def _serve(options: argparse.Namespace) -> int:
     from pipelines.home import Home
 
     home = Home()
-    package = fetch(options.package, home.path / "packages")
+    package = fetch(options.package, home.path / "packages", trusted(options))
     # -P: a folder of the user's own that is called serving must not be taken for ours.
     command = [sys.executable, "-P", "-m", "serving", "--package", str(package.path), "--digest", package.digest]
     command += ["--host", "127.0.0.1", "--http-port", options.http_port, "--grpc-port", options.grpc_port]
+    # On a laptop nobody else sends requests that a drain would wait for, and somebody wants to look.
+    command += ["--drain-seconds", "0", "--page", "true"]
+    command += ["--public-keys", str(options.public_keys)] if options.public_keys else []
     # The predictor takes this process over: signals and the exit code are its own.
     os.execve(sys.executable, command, {**os.environ, **home.quiet()})  # noqa: S606 (our own module)
 
