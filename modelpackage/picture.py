@@ -107,7 +107,7 @@ class Picture(Frozen):
         # Pillow's readers raise nearly anything on damaged input, struct.error and SyntaxError among it.
         except Exception as error:
             raise PictureError(
-                f"the picture can't be decoded ({type(error).__name__}): it is damaged or none of {', '.join(formats)}"
+                f"the picture can't be decoded: it is damaged or none of {', '.join(formats)}"
             ) from error
 
 

@@ -1,20 +1,24 @@
-"""ONNX Runtime behind one worker thread: the event loop stays free while the graph runs.
+"""ONNX Runtime: a package's graph, opened and proven on this machine.
 
-Refuses a graph that does not open, and a package whose golden outputs it does not reproduce on this machine.
+Refuses a graph that does not open, and a package whose golden outputs it does not reproduce.
 """
 
-import asyncio
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 
+import numpy as np
 import onnxruntime as ort
 
 from modelpackage import GoldenError, Package, PackageError
-from serving.codec import Arrays
+from serving.batching import Pace
+from serving.codec.answer import Scores
+from serving.codec.query import Arrays
 
-CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
+#: How often, for how long, and on how many rows a graph is timed.
+RUNS, RUN_SECONDS, ROWS = 20, 0.1, 8
 
 
 class Engine:
@@ -38,6 +42,8 @@ class Engine:
             self._session = ort.InferenceSession(
                 package.graph(), sess_options=options, providers=["CPUExecutionProvider"]
             )
+            self._options = ort.RunOptions()
+            self._options.log_severity_level = 4  # what fails is raised, and need not be on standard error, too
             self._outputs = [tensor.name for tensor in package.descriptor.signature.outputs]
             package.golden().check(self.run, package.descriptor.tolerance)
         except PackageError:
@@ -45,23 +51,57 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # ONNX Runtime's errors have no base of their own
             reason = str(error).splitlines()[0]
             raise GoldenError(f"ONNX Runtime {ort.__version__} refuses {package.path}: {reason}") from None
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._scores = self._outputs[0]
 
     def run(self, inputs: Arrays) -> Arrays:
-        """Run the graph in this thread: arrays of shape (rows, ...) by name in, the same out."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+        """Run the graph: arrays of shape (rows, ...) by name in, the same out."""
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs, self._options), strict=True))
 
-    async def infer(self, inputs: Arrays) -> Arrays:
-        """Run the graph in the worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self.run, inputs)
+    def stop(self) -> None:
+        """End what runs, with an error, after the node that it is at; nothing runs after that."""
+        self._options.terminate = True
 
-    def close(self) -> None:
-        """Let the running inference end and stop the worker thread."""
-        self._worker.shutdown()
+    def score(self, inputs: Arrays) -> Scores:
+        """Run the graph and find each row's most probable class."""
+        outputs = self.run(inputs)
+        probabilities = outputs[self._scores]
+        confidence = probabilities.max(axis=1)
+        return Scores(outputs, probabilities.argmax(axis=1), confidence.astype(np.float32, copy=False))
+
+    def pace(self, inputs: Arrays) -> Pace:
+        """Measure how long a row takes, and each one more.
+
+        Args:
+            inputs: At least one row that the graph takes.
+        """
+        first, several = (
+            {name: array[:1].repeat(rows, axis=0) for name, array in inputs.items()} for rows in (1, ROWS)
+        )
+        seconds = self._seconds(first)
+        return Pace(seconds, max(0.0, (self._seconds(several) - seconds) / (ROWS - 1)))
+
+    def _seconds(self, inputs: Arrays) -> float:
+        """Return the shortest time of a few runs; the first ones warm up, and other work makes some longer."""
+        found: list[float] = []
+        while len(found) < RUNS and sum(found) < RUN_SECONDS:
+            started = perf_counter()
+            self.score(inputs)
+            found.append(perf_counter() - started)
+        return min(found)
 
 
-def cpu_limit(cgroup: Path = CGROUP_LIMIT) -> int:
+def cpu_limit(cgroup: Path = CGROUP) -> int:
     """Return how many CPUs this process may use: the container's quota, and no more than it may be scheduled on."""
     cpus = len(os.sched_getaffinity(0))
-    quota, _, period = cgroup.read_text().partition(" ") if cgroup.is_file() else ("max", "", "")
-    return cpus if quota == "max" else min(cpus, math.ceil(int(quota) / int(period)))
+    unified, quota_file, period_file = (
+        cgroup / "cpu.max",
+        cgroup / "cpu" / "cpu.cfs_quota_us",
+        cgroup / "cpu" / "cpu.cfs_period_us",
+    )
+    if unified.is_file():
+        quota, _, period = unified.read_text().partition(" ")
+    elif quota_file.is_file() and period_file.is_file():  # version 1 of control groups
+        quota, period = quota_file.read_text().strip(), period_file.read_text()
+    else:
+        return cpus
+    return cpus if quota in ("max", "-1") else max(1, min(cpus, math.ceil(int(quota) / int(period))))

@@ -5,9 +5,16 @@ PredictorError
 └── RequestError              a request gets no answer
     ├── InvalidInputError     the client can mend it
     ├── TooLargeError         the client can send less
-    ├── UnknownModelError     another model or version was asked for
+    ├── HeadersTooLargeError  the client can send fewer headers
+    ├── MediaTypeError        the body is in a form that this server does not read
+    ├── MethodError           the path does not take this method
+    ├── UnknownModelError     another model, version or path was asked for
+    ├── UnknownRequestError   no answer of this server goes by that id
     ├── UnsupportedError      nothing that this server does
-    ├── DisconnectedError     the client left before its request was whole
+    ├── SlowError             the request did not arrive in time
+    ├── OverloadedError       more requests wait than may; the client can come back
+    ├── ExpiredError          the answer would come too late
+    ├── DisconnectedError     the client left before its answer
     ├── NotReadyError         the model is not proven yet
     └── InternalError         our fault; the log knows why
 
@@ -33,23 +40,51 @@ class RequestError(PredictorError):
 
 
 class InvalidInputError(RequestError):
-    """The request breaks the v2 protocol or the model's signature."""
+    """The request breaks the protocol or the model's signature."""
 
 
 class TooLargeError(RequestError):
     """The request has more bytes than the server reads."""
 
 
+class HeadersTooLargeError(RequestError):
+    """The head of the request has more bytes than the server reads."""
+
+
+class MediaTypeError(RequestError):
+    """The body is in a form that this server does not read."""
+
+
+class MethodError(RequestError):
+    """The path does not take this method."""
+
+
 class UnknownModelError(RequestError):
-    """This server has no such model or version."""
+    """This server has no such model, version or path."""
+
+
+class UnknownRequestError(RequestError):
+    """This server remembers no answer by that id."""
 
 
 class UnsupportedError(RequestError):
     """The operation exists in the protocol and not in this server."""
 
 
+class SlowError(RequestError):
+    """The request did not arrive within its time."""
+
+
+class OverloadedError(RequestError):
+    """More requests wait than may; nothing of this one was done."""
+
+
+class ExpiredError(RequestError):
+    """The time for an answer is over."""
+
+
 class DisconnectedError(RequestError):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection before its answer was ready."""
 
 
 class NotReadyError(RequestError):
@@ -64,10 +99,11 @@ class InternalError(RequestError):
 
 
 class Status(NamedTuple):
-    """What a client sees: the number over HTTP, the code over gRPC."""
+    """What a client sees of an error, and what the metrics call it."""
 
     http: int
     grpc: StatusCode
+    reason: str = ""
 
     def code(self, protocol: str) -> str:
         """Return the code as ``protocol`` (``rest`` or ``grpc``) writes it."""
@@ -75,14 +111,20 @@ class Status(NamedTuple):
 
 
 OK = Status(HTTPStatus.OK, StatusCode.OK)
-#: 499 has no standard name; proxies use it for a client that left.
-GONE = Status(499, StatusCode.CANCELLED)
 STATUS: dict[type[RequestError], Status] = {
-    InvalidInputError: Status(HTTPStatus.BAD_REQUEST, StatusCode.INVALID_ARGUMENT),
-    TooLargeError: Status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED),
-    UnknownModelError: Status(HTTPStatus.NOT_FOUND, StatusCode.NOT_FOUND),
-    UnsupportedError: Status(HTTPStatus.NOT_IMPLEMENTED, StatusCode.UNIMPLEMENTED),
-    DisconnectedError: GONE,
-    NotReadyError: Status(HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE),
-    InternalError: Status(HTTPStatus.INTERNAL_SERVER_ERROR, StatusCode.INTERNAL),
+    InvalidInputError: Status(HTTPStatus.BAD_REQUEST, StatusCode.INVALID_ARGUMENT, "invalid"),
+    TooLargeError: Status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED, "body"),
+    HeadersTooLargeError: Status(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED, "headers"),
+    MediaTypeError: Status(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, StatusCode.INVALID_ARGUMENT, "media_type"),
+    MethodError: Status(HTTPStatus.METHOD_NOT_ALLOWED, StatusCode.UNIMPLEMENTED, "method"),
+    UnknownModelError: Status(HTTPStatus.NOT_FOUND, StatusCode.NOT_FOUND, "unknown"),
+    UnknownRequestError: Status(HTTPStatus.NOT_FOUND, StatusCode.NOT_FOUND, "unknown_request"),
+    UnsupportedError: Status(HTTPStatus.NOT_IMPLEMENTED, StatusCode.UNIMPLEMENTED, "unsupported"),
+    SlowError: Status(HTTPStatus.REQUEST_TIMEOUT, StatusCode.DEADLINE_EXCEEDED, "slow"),
+    OverloadedError: Status(HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE, "overload"),
+    ExpiredError: Status(HTTPStatus.GATEWAY_TIMEOUT, StatusCode.DEADLINE_EXCEEDED, "deadline"),
+    # 499 has no standard name; proxies use it for a client that left.
+    DisconnectedError: Status(499, StatusCode.CANCELLED, "left"),
+    NotReadyError: Status(HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE, "not_ready"),
+    InternalError: Status(HTTPStatus.INTERNAL_SERVER_ERROR, StatusCode.INTERNAL, "internal"),
 }

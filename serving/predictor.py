@@ -1,68 +1,124 @@
-"""The model as kserve sees it: a proven package that decodes, infers and answers, timed by kserve's own histograms.
+"""One request from its v2 object to scores: admitted, read, queued, and handed back; whatever brought it.
 
-Refuses to become ready before the package reproduced its golden outputs. May import kserve.
+Refuses to be used before the package reproduced its golden outputs. Runs in the event loop, but for pictures and the
+graph.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
-from kserve import Model, ModelRepository
-from kserve.metrics import POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME, get_labels
-from kserve.protocol.dataplane import DataPlane
-
 from modelpackage import Package
-from serving import VERSION, monitor
-from serving.codec import LABEL, Answer, Codec
-from serving.engine import Engine
-from serving.errors import NotReadyError, UnknownModelError
+from serving.batching import Batcher, Job
+from serving.codec.answer import Scores, Writer
+from serving.codec.query import Query, QueryReader
+from serving.engine import Engine, cpu_limit
+from serving.errors import (
+    DisconnectedError,
+    NotReadyError,
+    OverloadedError,
+    RequestError,
+    UnknownModelError,
+)
+from serving.monitoring.metrics import Metrics
+from serving.monitoring.monitor import Visit, known
+from serving.monitoring.observers import Observers
+from serving.settings import Settings
+
+#: Called in the event loop with the query and what came of it.
+Done = Callable[[Query, Scores | RequestError], None]
 
 
-class Predictor(Model):  # type: ignore[misc]  # kserve has no type information
+class Ticket:
+    """A request that was admitted; whoever waits for it may leave."""
+
+    __slots__ = ("_predictor", "done", "job", "query")
+
+    def __init__(self, predictor: "Predictor", query: Query, done: Done) -> None:
+        self._predictor, self.query, self.done = predictor, query, done
+        self.job: Job | None = None
+
+    def cancel(self) -> None:
+        """Drop the request; nobody is told, and what has not begun is not done."""
+        self._predictor.finish(self, DisconnectedError("the client left before its answer was ready"))
+
+
+class Predictor:
     """One package under one name.
 
     Args:
         package: A verified package.
-        name: The model's name in URLs; the package's own without.
-        threads: Threads of one inference; 0 takes the CPU limit.
-        max_rows: The most rows of one request.
+        settings: Limits and batching.
+        metrics: What to count in.
 
     Attributes:
+        name: The model's name in URLs.
+        reader: Reads its requests.
+        writer: Writes its answers.
         draining: Set once the process was asked to end: probes turn to not ready, requests are still answered.
+        pending: Requests that are waiting or being answered.
     """
 
-    def __init__(self, package: Package, *, name: str | None, threads: int, max_rows: int) -> None:
-        super().__init__(name or package.descriptor.name)
+    def __init__(self, package: Package, settings: Settings, metrics: Metrics) -> None:
         self.package = package
-        self.codec = Codec(package.descriptor, name=self.name, max_rows=max_rows)
+        self.name = settings.name or package.descriptor.name
+        self.reader = QueryReader(package.descriptor, settings)
+        self.writer = Writer(package.descriptor, self.name)
         self.draining = False
-        self._threads = threads
-        # Looked up once: finding the labels costs more than the observation.
-        labels = get_labels(self.name)
-        self._decode_time = PRE_HIST_TIME.labels(**labels)
-        self._infer_time = PREDICT_HIST_TIME.labels(**labels)
-        self._answer_time = POST_HIST_TIME.labels(**labels)
+        self.pending = 0
+        self.metrics = metrics
+        self._settings = settings
+        self._batcher: Batcher | None = None
 
-    def load(self) -> bool:
+    def load(self) -> None:
         """Open the graph and prove it.
 
         Raises:
             PackageError: The package is not what was sealed, or this machine does not reproduce it.
         """
         started = perf_counter()
-        self._engine = Engine(self.package, threads=self._threads)
-        monitor.loaded(self.package, self.name, perf_counter() - started)
-        self.ready = True
-        return True
+        self._engine = Engine(self.package, threads=self._settings.threads)
+        self._pace = self._engine.pace(self.package.golden().inputs)
+        self.metrics.serve(self.package, self.name, perf_counter() - started)
 
-    async def healthy(self) -> bool:
-        """Tell whether new requests should come here."""
+    def start(self, observers: Observers) -> None:
+        """Start answering, in the running event loop; the package has been loaded."""
+        self._observers = observers
+        self._loop = asyncio.get_running_loop()
+        self._decoders = ThreadPoolExecutor(cpu_limit(), thread_name_prefix="pictures")
+        self._batcher = Batcher(
+            self._engine.score,
+            self._pace,
+            self._loop,
+            max_rows=self._settings.max_batch_rows,
+            seconds=self._settings.batch_milliseconds / 1000,
+            batched=lambda _jobs, rows, _seconds: self.metrics.batch.observe(rows),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self._batcher is not None
+
+    @property
+    def inviting(self) -> bool:
+        """Whether new requests should come here: what a readiness probe asks."""
         return self.ready and not self.draining
 
+    def expire(self) -> None:
+        """Answer for requests whose time is over; to be called every now and then."""
+        if self._batcher:
+            self._batcher.expire()
+
     def stop(self) -> None:
-        """End the worker thread; nothing is answered any more."""
-        self.ready = False
-        self._engine.close()
+        """End the threads; nothing is answered any more."""
+        if self._batcher:
+            self._engine.stop()
+            self._batcher.close()
+            self._batcher = None
+            self._decoders.shutdown(cancel_futures=True)
 
     def check(self, name: str, version: str | None) -> None:
         """Refuse every model but this one.
@@ -72,78 +128,84 @@ class Predictor(Model):  # type: ignore[misc]  # kserve has no type information
         """
         if name != self.name:
             raise UnknownModelError(f"there is no such model here; this server has {self.name!r}")
-        if version not in (None, "", self.codec.version):
-            raise UnknownModelError(f"{self.name!r} has no such version here; this server has {self.codec.version!r}")
+        if version not in (None, "", self.writer.version):
+            raise UnknownModelError(f"{self.name!r} has no such version here; this server has {self.writer.version!r}")
 
-    async def answer(self, fields: Mapping[str, Any], request_id: str) -> Answer:
-        """Answer a v2 request.
-
-        Args:
-            fields: The v2 JSON object; ``data`` may also be raw bytes.
-            request_id: What to answer under.
+    def admit(self) -> None:
+        """Refuse a request before it costs anything.
 
         Raises:
             NotReadyError: The package is not proven.
-            InvalidInputError: The request does not fit the signature.
+            OverloadedError: As many requests wait as may.
         """
         if not self.ready:
             raise NotReadyError(f"{self.name!r} is not ready; try again later")
-        with self._decode_time.time():
-            request = self.codec.decode(fields, request_id)
-        with self._infer_time.time():
-            arrays = await self._engine.infer(request.inputs)
-        with self._answer_time.time():
-            return self.codec.answer(request, arrays)
+        if self.pending >= self._settings.max_queue:
+            raise OverloadedError("too many requests are waiting; try again in a second")
 
-    def get_input_types(self) -> list[dict[str, Any]]:
-        """Return the inputs as v2 metadata."""
-        return [
-            _metadata(tensor.name, tensor.datatype, tensor.batch_shape)
-            for tensor in self.package.descriptor.signature.inputs
-        ]
+    def submit(self, fields: Mapping[str, Any], visit: Visit, done: Done, seconds: float | None = None) -> Ticket:
+        """Start answering a v2 request that was admitted.
 
-    def get_output_types(self) -> list[dict[str, Any]]:
-        """Return the outputs as v2 metadata, the derived label last."""
-        known = [
-            _metadata(tensor.name, tensor.datatype, tensor.batch_shape)
-            for tensor in self.package.descriptor.signature.outputs
-        ]
-        return [*known, _metadata(LABEL, "BYTES", [-1])]
+        Args:
+            fields: The v2 JSON object; ``data`` may also be raw bytes.
+            visit: Its id and when it began; gets the number of rows.
+            done: Told what came of it, unless the ticket is cancelled.
+            seconds: How long the client waits, if it said so.
 
+        Raises:
+            InvalidInputError: The request does not fit the signature.
+        """
+        query = self.reader.read(fields, visit.id)
+        visit.rows = query.rows
+        now = perf_counter()
+        self.metrics.preprocess.observe(now - visit.begun)
+        most = self._settings.predict_seconds
+        deadline = now + (most if seconds is None else min(seconds, most))
+        ticket = Ticket(self, query, done)
+        ticket.job = Job(query.inputs, query.rows, deadline, lambda _, result: self._ran(ticket, result))
+        self.pending += 1
+        if query.pictures:
+            self._decoders.submit(self._decode, ticket)
+        else:
+            # HTTP requests arrive together, gRPC hands over one call at a time.
+            self._queue(ticket, gather=visit.protocol == "rest")
+        return ticket
 
-class Plane(DataPlane):  # type: ignore[misc]  # kserve has no type information
-    """What kserve's own endpoints ask: one predictor, with honest metadata, readiness and errors."""
+    def finish(self, ticket: Ticket, result: Scores | RequestError) -> None:
+        """Take a request off the books, once."""
+        job, ticket.job = ticket.job, None
+        if job is None:
+            return
+        job.cancelled = True
+        self.pending -= 1
+        if not isinstance(result, DisconnectedError):
+            ticket.done(ticket.query, result)
 
-    def __init__(self, predictor: Predictor) -> None:
-        registry = ModelRepository()
-        registry.update(predictor)
-        super().__init__(registry)
-        self.predictor = predictor
+    def _queue(self, ticket: Ticket, *, gather: bool = False) -> None:
+        if ticket.job and self._batcher:
+            ticket.job.inputs = ticket.query.inputs
+            self._batcher.submit(ticket.job, gather=gather)
 
-    def metadata(self) -> dict[str, Any]:
-        """Return the server metadata; the extensions are those that exist."""
-        return {"name": "slipway", "version": VERSION, "extensions": []}
+    def _decode(self, ticket: Ticket) -> None:
+        """Decode the pictures of a request, in a thread; not those that nobody waits for any more."""
+        job = ticket.job
+        try:
+            if job is None:
+                return
+            if perf_counter() <= job.deadline:  # beyond, the batcher says so
+                self.reader.decode_pictures(ticket.query)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client shall get an answer
+            self._loop.call_soon_threadsafe(self.finish, ticket, known(error, ticket.query.id))
+        else:
+            self._loop.call_soon_threadsafe(self._queue, ticket)
 
-    async def ready(self) -> bool:
-        """Tell whether the server is ready, which kserve's own answer takes for granted."""
-        return await self.predictor.healthy()
-
-    async def model_ready(self, model_name: str, *_: object) -> bool:
-        """Tell whether a model is ready."""
-        self.predictor.check(model_name, None)
-        return await self.predictor.healthy()
-
-    async def model_metadata(self, model_name: str) -> dict[str, Any]:
-        """Return a model's metadata."""
-        self.predictor.check(model_name, None)
-        return {
-            "name": model_name,
-            "versions": [self.predictor.codec.version],
-            "platform": "onnxruntime_onnx",
-            "inputs": self.predictor.get_input_types(),
-            "outputs": self.predictor.get_output_types(),
-        }
-
-
-def _metadata(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape}
+    def _ran(self, ticket: Ticket, result: Scores | Exception) -> None:
+        job = ticket.job
+        if isinstance(result, Scores):
+            if job is not None:
+                self.metrics.queue.observe(job.started - job.queued)
+                self.metrics.predict.observe(job.ended - job.queued)
+            self._observers.add(ticket.query, result)
+            self.finish(ticket, result)
+        else:
+            self.finish(ticket, known(result, ticket.query.id))

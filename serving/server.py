@@ -1,22 +1,22 @@
 """REST and gRPC in one event loop, from open ports to a drained exit.
 
-The ports open only after the package is proven: until then a probe finds nothing, which is what not ready means, and
-there is no half-started state to answer for. SIGTERM closes them, lets running requests end and returns. May import
-kserve.
+The ports open only after the package is proven: until then a probe finds nothing, which is what not ready means.
+SIGTERM turns readiness off and goes on answering, with every connection told to close, until the time for others to
+notice is over; then the ports close, what runs is finished, and the process ends with 0. SIGINT does not wait for
+others to notice, and a second signal does not wait for what runs either.
 """
 
 import asyncio
 import signal
 import socket
-from contextlib import AbstractContextManager, nullcontext
-
-import uvicorn
+from collections.abc import Callable, Sequence
 
 from serving.errors import SettingsError
-from serving.grpc_server import build_server
 from serving.log import log
-from serving.predictor import Plane, Predictor
-from serving.rest import build_app
+from serving.monitoring.monitor import Monitor
+from serving.predictor import Predictor
+from serving.rest.site import Site
+from serving.rpc.server import build_server
 from serving.settings import Settings
 
 try:
@@ -24,77 +24,103 @@ try:
 except ImportError:  # there is no build for this platform
     import asyncio as loops  # type: ignore[no-redef]  # both make loops
 
-#: Longer than the idle time of the usual proxies (60 s), so that they and not we end a connection.
-KEEP_ALIVE_SECONDS = 75
+SWEEP_SECONDS = 0.25
+BACKLOG = 2048
 
 
-class HttpServer(uvicorn.Server):
-    """Uvicorn that leaves the signals to us: it would end the process by the signal and not with exit code 0."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # one way to write a context manager
-        """Capture none."""
-        return nullcontext()
-
-
-def run(predictor: Predictor, settings: Settings) -> None:
+def run(build: Callable[[], tuple[Predictor, Monitor, Site]], settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
+
+    Args:
+        build: Makes what is served, in the event loop.
+        settings: Where to listen, and how long to drain.
 
     Raises:
         SettingsError: A port is taken, or the host is no address of this machine.
     """
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        runner.run(_serve(predictor, settings))
+        runner.run(_serve(build, settings))
     log("stop")
 
 
-async def _serve(predictor: Predictor, settings: Settings) -> None:
-    plane = Plane(predictor)
-    limit = settings.max_body_bytes
-    rpc = build_server(plane, max_body_bytes=limit)
+async def _serve(build: Callable[[], tuple[Predictor, Monitor, Site]], settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    stages = ending, hurry, now = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, _signalled, stages, 1)
+    loop.add_signal_handler(signal.SIGINT, _signalled, stages, 2)
+    listener = _listen(settings.host, settings.http_port)
+    predictor, monitor, site = build()
+    rpc = build_server(predictor, monitor, settings)
     try:
         grpc_port = rpc.add_insecure_port(f"{_quoted(settings.host)}:{settings.grpc_port}")
     except RuntimeError:  # gRPC's own words are for its developers
         where = f"{settings.host} port {settings.grpc_port}"
         raise SettingsError(f"can't listen on {where}: taken or not allowed; choose another --grpc-port") from None
-    listener = _listen(settings.host, settings.http_port)
-    http = HttpServer(
-        uvicorn.Config(
-            build_app(plane, max_body_bytes=limit),
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=settings.grace_seconds,
-        )
-    )
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    http = await loop.create_server(site.connect, sock=listener, backlog=BACKLOG)
     await rpc.start()
-    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    sweeping = asyncio.create_task(_sweep(site))
     log(
         "ready",
         name=predictor.name,
-        package=predictor.codec.package,
+        package=predictor.writer.package,
         http_port=listener.getsockname()[1],
         grpc_port=grpc_port,
     )
-    await stop.wait()
-    log("draining")
-    predictor.draining = True
-    http.should_exit = True
-    await asyncio.gather(serving, rpc.stop(settings.grace_seconds))
+    await ending.wait()
+    log("draining", seconds=settings.drain_seconds)
+    predictor.draining = site.closing = True
+    await _unless(hurry, settings.drain_seconds)
+    http.close()
+    for connection in list(site.open):
+        connection.close_idle()
+    emptied = asyncio.gather(rpc.stop(settings.grace_seconds), _emptied(site, now, settings.grace_seconds))
+    hurried = asyncio.create_task(now.wait())
+    await asyncio.wait((emptied, hurried), return_when=asyncio.FIRST_COMPLETED)
+    if now.is_set():
+        await rpc.stop(0)
+    await emptied
+    hurried.cancel()
+    sweeping.cancel()
     predictor.stop()
+
+
+def _signalled(stages: Sequence[asyncio.Event], first: int) -> None:
+    """Begin as many stages of the end as a first signal asks for; after that, all."""
+    for stage in stages if stages[0].is_set() else stages[:first]:
+        stage.set()
+
+
+async def _sweep(site: Site) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        site.sweep()
+
+
+async def _unless(event: asyncio.Event, seconds: float) -> None:
+    """Sleep, and no longer than until the event."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+async def _emptied(site: Site, now: asyncio.Event, seconds: float) -> None:
+    """Wait until every connection is closed, and close what is left after that time, or at the event."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while site.open and loop.time() < end and not now.is_set():
+        await asyncio.sleep(0.01)
+        for connection in list(site.open):
+            connection.close_idle()
+    for connection in list(site.open):
+        connection.abort()
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (")[0]
         raise SettingsError(

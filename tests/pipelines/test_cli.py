@@ -92,7 +92,7 @@ def test_serve_answers_a_v2_request_with_the_published_model(passed, tmp_path):
             server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0
     assert content["parameters"]["package"] == f"sha256:{package.name.removeprefix('sha256-')}"
-    assert {output["name"] for output in content["outputs"]} == {"probabilities", "label"}
+    assert {output["name"] for output in content["outputs"]} == {"probabilities", "label", "confidence"}
 
 
 def _event(line: str) -> dict[str, object]:

@@ -40,6 +40,8 @@ RUN_BY = {
     "slipway contract": "test_cli.py",
     "slipway verify": "test_cli.py",
     "slipway serve": "test_cli.py",
+    "slipway sign": "test_cli_sign.py",
+    "slipway optimize": "test_cli_optimize.py",
     "slipway compile": "test_compile.py",
     "slipway submit": "test_submit.py",
     "kfp --endpoint URL run submit": "test_submit.py",
@@ -93,19 +95,22 @@ def test_the_network_runs_as_the_readme_says(slipway):
 
 def test_the_readmes_questions_are_answered(passed):
     package = next((passed.home / "store" / "digits").glob("sha256-*"))
-    metadata, question = (command for command in commands() if command.startswith("curl"))
+    metadata, question, feedback = (command for command in commands() if command.startswith("curl"))
     command = [sys.executable, "-m", "pipelines", "serve", str(package), "--http-port", "0", "--grpc-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             ready = next(event for line in server.stdout if (event := json.loads(line))["event"] == "ready")
             told = [curl(question, ready["http_port"]) for question in (metadata, question)]
+            judged = curl(feedback.replace("ID-OF-AN-ANSWER", told[1]["id"]), ready["http_port"])
         finally:
             server.send_signal(signal.SIGTERM)
             server.communicate(timeout=30)
-    assert told[0]["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8]}]
+    (image,) = told[0]["inputs"]
+    assert (image["name"], image["datatype"], image["shape"]) == ("image", "FP32", [-1, 8, 8])
     label = next(output for output in told[1]["outputs"] if output["name"] == "label")
     assert label["data"] == ["0"]
     assert told[1]["parameters"] == {"package": f"sha256:{package.name[7:]}"}
+    assert judged == {"id": told[1]["id"], "rows": 1, "correct": 1}
 
 
 def curl(command: str, port: int) -> dict:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tiny_picture
 import tiny_table
 
 from modelpackage import Package
 
 ROOT = Path(__file__).parents[2]
-LOOPBACK = ("--host", "127.0.0.1", "--http-port", "0", "--grpc-port", "0")
+LOOPBACK = ("--host", "127.0.0.1", "--http-port", "0", "--grpc-port", "0", "--drain-seconds", "0")
 
 
 @dataclass
@@ -68,7 +69,7 @@ def launch() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def server(sealed: Package) -> Iterator[Server]:
-    running = start(sealed.path, "--max-body-bytes", "65536", "--max-rows", "8")
+    running = start(sealed.path, "--max-body-bytes", "65536", "--max-rows", "8", "--max-nesting", "8")
     yield running
     code, _, errors = stop(running)
     assert (code, errors) == (0, "")
@@ -83,6 +84,20 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Package:
 @pytest.fixture(scope="session")
 def table_server(table: Package) -> Iterator[Server]:
     running = start(table.path)
+    yield running
+    code, _, errors = stop(running)
+    assert (code, errors) == (0, "")
+
+
+@pytest.fixture(scope="session")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """A sealed package that says how it decodes pictures; tests must not change it."""
+    return tiny_picture.seal(tmp_path_factory.mktemp("pictured") / "package")
+
+
+@pytest.fixture(scope="session")
+def picture_server(pictured: Package) -> Iterator[Server]:
+    running = start(pictured.path, "--max-elements", "90", "--max-pixels", "1000")
     yield running
     code, _, errors = stop(running)
     assert (code, errors) == (0, "")

@@ -1,0 +1,82 @@
+"""Puts the parts of a predictor together: the model, those who watch it, and the ways to ask it."""
+
+from collections.abc import Mapping
+
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+
+from modelpackage import Package
+from serving.monitoring.drift import Drift
+from serving.monitoring.feedback import Feedback
+from serving.monitoring.metrics import Metrics
+from serving.monitoring.monitor import Monitor
+from serving.monitoring.observers import Observers, Watcher
+from serving.monitoring.predictions import PredictionLog
+from serving.monitoring.sink import S3, open_sink
+from serving.monitoring.state import State
+from serving.monitoring.tracing import open_tracing
+from serving.predictor import Predictor
+from serving.rest.inference import Inference
+from serving.rest.service import Service
+from serving.rest.site import Site
+from serving.server import run
+from serving.settings import Settings
+
+
+def serve(package: Package, settings: Settings, environment: Mapping[str, str]) -> None:
+    """Serve a package until the process is asked to end.
+
+    Args:
+        package: A verified package.
+        settings: Everything that can be set.
+        environment: That of the process: credentials of the prediction log, and where traces go.
+
+    Raises:
+        PackageError: This machine does not reproduce it.
+        SettingsError: A port is taken, or a place can't be used.
+    """
+    metrics = Metrics()
+    predictor = Predictor(package, settings, metrics)
+    predictor.load()
+    tracing = open_tracing(environment, model=predictor.name, package=package.digest)
+    drift = Drift(package.descriptor, package.reference())
+    feedback = Feedback(package.descriptor.labels)
+    predictions = _prediction_log(package, predictor.name, settings, environment)
+    watchers: list[Watcher] = [drift, feedback, *([predictions] if predictions else [])]
+    state = State(settings.state, package=package.digest, drift=drift, feedback=feedback) if settings.state else None
+    observers = Observers(
+        [*watchers, *([state] if state else [])], predictions.sampled if predictions else lambda _id: False
+    )
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, metrics, drift, feedback, predictions):
+        if collector is not None:
+            registry.register(collector)
+    monitor = Monitor(metrics, package.digest, quiet=settings.log == "errors", tracing=tracing)
+
+    def build() -> tuple[Predictor, Monitor, Site]:
+        predictor.start(observers)
+        inference = Inference(predictor, monitor, settings)
+        service = Service(predictor, registry, feedback, observers, settings)
+        return predictor, monitor, Site(predictor, monitor, inference, service, settings)
+
+    try:
+        run(build, settings)
+    finally:
+        observers.close()
+        for part in (state, predictions, tracing):
+            if part is not None:
+                part.close()
+
+
+def _prediction_log(
+    package: Package, name: str, settings: Settings, environment: Mapping[str, str]
+) -> PredictionLog | None:
+    if settings.prediction_log is None:
+        return None
+    endpoint, key = environment.get("AWS_ENDPOINT_URL"), environment.get("AWS_ACCESS_KEY_ID")
+    secret = environment.get("AWS_SECRET_ACCESS_KEY")
+    region = environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    server = (
+        S3(endpoint=endpoint, access_key=key, secret_key=secret, region=region) if endpoint and key and secret else None
+    )
+    sink = open_sink(settings.prediction_log, server)
+    return PredictionLog(sink, package.descriptor, name=name, sample=settings.prediction_sample)
