@@ -1,6 +1,7 @@
 """``python -m serving``: settings, load, prove, start. A refusal is one line on standard error and exit code 1."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
+    # Until the server takes its signals: as the first process of a container, this one has no other way to be ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # gRPC's core writes to standard error what clients do wrong.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.exit(main(sys.argv[1:], os.environ))

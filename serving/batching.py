@@ -3,7 +3,8 @@
 One batch is in the graph at a time, and what arrives meanwhile is the next one. So a request that is alone waits for
 nobody, and under load the batches grow by themselves. A batch holds no more rows than run in the configured time,
 because beyond that it gains nothing and only makes its members wait. A batch that takes less time than the thread would
-take to wake up runs in place, unless the latest ones took longer than they should. Each job gets its own result or its own error: if a batch fails, its jobs run one by one.
+take to wake up runs in place, unless the latest ones took longer than they should. Each job gets its own result or its
+own error: if a batch fails, its jobs run one by one.
 
 Refuses a job when the queue is full, and drops one whose client left or whose time is over before it runs. Everything
 but the worker runs in the event loop.
@@ -25,8 +26,8 @@ from serving.codec.query import Arrays
 from serving.errors import ExpiredError
 from serving.log import log
 
-#: What waking a thread and coming back costs: batches that are shorter run in the event loop, which holds it up for less
-#: time than reading a large request does.
+#: What waking a thread and coming back costs: batches that are shorter run in the event loop, which holds it up for
+#: less time than reading a large request does.
 WAKE_SECONDS = 0.0001
 #: The weight of the latest batch in how much longer than its pace the graph takes.
 LATEST = 0.2
@@ -155,9 +156,18 @@ class Batcher:
 
     def _work(self) -> None:
         while self._calls.get() is WORK:
-            while batch := self._take():
-                self._loop.call_soon_threadsafe(self._ran, *self._run(batch))
-            self._loop.call_soon_threadsafe(self._rest)
+            batch = self._take()
+            if not batch:
+                self._loop.call_soon_threadsafe(self._rest)
+            while batch:
+                ran, batch = self._run(batch), self._take()
+                self._loop.call_soon_threadsafe(self._came, ran, not batch)
+
+    def _came(self, ran: Ran, last: bool) -> None:  # noqa: FBT001  # call_soon_threadsafe knows no keywords
+        """Take what the worker has done, in the event loop."""
+        self._ran(*ran)
+        if last:
+            self._rest()
 
     def _rest(self) -> None:
         """Note that the worker is done; a job that came after its last look called nobody."""

@@ -155,7 +155,7 @@ class Predictor:
         Raises:
             InvalidInputError: The request does not fit the signature.
         """
-        query = self.reader.read(fields, visit.id)
+        query = self.reader.read(fields, visit.request_id)
         visit.rows = query.rows
         now = perf_counter()
         self.metrics.preprocess.observe(now - visit.begun)

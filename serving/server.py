@@ -11,6 +11,8 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 
+from grpc import aio
+
 from serving.errors import SettingsError
 from serving.log import log
 from serving.monitoring.monitor import Monitor
@@ -48,40 +50,44 @@ async def _serve(build: Callable[[], tuple[Predictor, Monitor, Site]], settings:
     stages = ending, hurry, now = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, _signalled, stages, 1)
     loop.add_signal_handler(signal.SIGINT, _signalled, stages, 2)
-    listener = _listen(settings.host, settings.http_port)
-    predictor, monitor, site = build()
-    rpc = build_server(predictor, monitor, settings)
-    try:
-        grpc_port = rpc.add_insecure_port(f"{_quoted(settings.host)}:{settings.grpc_port}")
-    except RuntimeError:  # gRPC's own words are for its developers
-        where = f"{settings.host} port {settings.grpc_port}"
-        raise SettingsError(f"can't listen on {where}: taken or not allowed; choose another --grpc-port") from None
-    http = await loop.create_server(site.connect, sock=listener, backlog=BACKLOG)
-    await rpc.start()
-    sweeping = asyncio.create_task(_sweep(site))
-    log(
-        "ready",
-        name=predictor.name,
-        package=predictor.writer.package,
-        http_port=listener.getsockname()[1],
-        grpc_port=grpc_port,
-    )
-    await ending.wait()
-    log("draining", seconds=settings.drain_seconds)
-    predictor.draining = site.closing = True
-    await _unless(hurry, settings.drain_seconds)
-    http.close()
+    with _listen(settings.host, settings.http_port) as listener:
+        predictor, monitor, site = build()
+        rpc = build_server(predictor, monitor, settings)
+        grpc_port = _add_port(rpc, settings)
+        http = await loop.create_server(site.connect, sock=listener, backlog=BACKLOG)
+        await rpc.start()
+        sweeping = asyncio.create_task(_sweep(site))
+        http_port = listener.getsockname()[1]
+        log("ready", name=predictor.name, package=predictor.writer.package, http_port=http_port, grpc_port=grpc_port)
+        await ending.wait()
+        log("draining", seconds=settings.drain_seconds)
+        predictor.draining = site.closing = True
+        await _unless(hurry, settings.drain_seconds)
+        http.close()
+        await _ended(site, rpc, now, settings.grace_seconds)
+        sweeping.cancel()
+        predictor.stop()
+
+
+async def _ended(site: Site, rpc: aio.Server, now: asyncio.Event, seconds: float) -> None:
+    """Finish what was accepted within the time, or until the event."""
     for connection in list(site.open):
         connection.close_idle()
-    emptied = asyncio.gather(rpc.stop(settings.grace_seconds), _emptied(site, now, settings.grace_seconds))
+    emptied = asyncio.gather(rpc.stop(seconds), _emptied(site, now, seconds))
     hurried = asyncio.create_task(now.wait())
     await asyncio.wait((emptied, hurried), return_when=asyncio.FIRST_COMPLETED)
     if now.is_set():
         await rpc.stop(0)
     await emptied
     hurried.cancel()
-    sweeping.cancel()
-    predictor.stop()
+
+
+def _add_port(rpc: aio.Server, settings: Settings) -> int:
+    try:
+        return int(rpc.add_insecure_port(f"{_quoted(settings.host)}:{settings.grpc_port}"))
+    except RuntimeError:  # gRPC's own words are for its developers
+        where = f"{settings.host} port {settings.grpc_port}"
+        raise SettingsError(f"can't listen on {where}: taken or not allowed; choose another --grpc-port") from None
 
 
 def _signalled(stages: Sequence[asyncio.Event], first: int) -> None:

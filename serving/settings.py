@@ -62,7 +62,7 @@ class Settings(Limits):
     )
     batch_milliseconds: float = Field(10, gt=0, le=10_000, description="longest time that requests are run together")
     drain_seconds: float = Field(
-        5,
+        8,
         ge=0,
         le=600,
         description="time after SIGTERM in which new requests are still answered",

@@ -32,7 +32,7 @@ ONLY = {
     },
     # A client of the cluster's API comes with it, so it is not even imported; see the file.
     "kserve": set(),
-    "grpc": {"serving/errors.py", "serving/rpc/server.py", "serving/monitoring/tracing.py"},
+    "grpc": {"serving/errors.py", "serving/server.py", "serving/rpc/server.py", "serving/monitoring/tracing.py"},
     "httptools": {"serving/rest/connection.py"},
     "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
     | {"components/sources/decode.py"},

@@ -39,14 +39,14 @@ class Visit:
         self.span = span
 
     @property
-    def id(self) -> str:
-        """The client's, or one that is made when it is first needed: making it takes as long as reading a small request."""
+    def request_id(self) -> str:
+        """The client's id, or one that is made when first needed: that takes as long as reading a small request."""
         if not self._id:
             self._id = uuid4().hex
         return self._id
 
-    @id.setter
-    def id(self, given: str) -> None:
+    @request_id.setter
+    def request_id(self, given: str) -> None:
         self._id = given
 
 
@@ -93,7 +93,7 @@ class Monitor:
             self.metrics.refusals[status.reason] += 1
         if error is not None or not self._quiet:
             milliseconds = (perf_counter() - visit.begun) * 1000
-            line = log.request_line(visit.id, code, self._digest, milliseconds, visit.rows, visit.protocol)
+            line = log.request_line(visit.request_id, code, self._digest, milliseconds, visit.rows, visit.protocol)
             log.output.append(line)
         if visit.span is not None and self._tracing is not None:
             self._tracing.finish(visit.span, code, visit.rows)

@@ -18,8 +18,8 @@ from serving.log import log
 from serving.monitoring.record import Record
 
 INTERVAL_SECONDS = 0.5
-#: Rows whose inputs are kept in an interval.
-SAMPLED_ROWS = 128
+#: Rows whose inputs are kept in an interval, and their values: describing a large picture takes a while.
+SAMPLED_ROWS, SAMPLED_VALUES = 128, 1 << 18
 MOST_WAITING = 50_000
 #: Bytes of inputs that wait, whoever asked for them.
 MOST_BYTES = 64 << 20
@@ -44,7 +44,7 @@ class Observers:
         self._watchers = list(watchers)
         self._wanted = wanted
         self._records: list[Record] = []
-        self._sampled = self._bytes = 0
+        self._rows = self._values = self._bytes = 0
         self._handing = Lock()
         self._ended = Event()
         self._thread = Thread(target=self._run, name="observers", daemon=True)
@@ -55,9 +55,10 @@ class Observers:
         if len(self._records) >= MOST_WAITING or not self._watchers:
             return
         inputs = None
-        sampled = self._sampled < SAMPLED_ROWS
+        sampled = self._rows < SAMPLED_ROWS and self._values < SAMPLED_VALUES
         if (sampled or self._wanted(query.id)) and self._bytes < MOST_BYTES:
-            self._sampled += query.rows
+            self._rows += query.rows
+            self._values += sum(array.size for array in query.inputs.values())
             self._bytes += sum(array.nbytes for array in query.inputs.values())
             inputs = query.inputs
         self._records.append(Record(query.id, time(), inputs, scores.classes, scores.confidence))
@@ -70,7 +71,8 @@ class Observers:
     def hand_on(self) -> None:
         """Hand on what has gathered."""
         with self._handing:
-            records, self._records, self._sampled, self._bytes = self._records, [], 0, 0
+            records, self._records = self._records, []
+            self._rows = self._values = self._bytes = 0
             for watcher in list(self._watchers):
                 try:
                     watcher.take(records)

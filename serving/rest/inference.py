@@ -55,11 +55,11 @@ class Inference:
         try:
             self._predictor.admit()
             fields = read(request)
-            visit.id = request_id(fields, self._settings.max_id_characters)
+            visit.request_id = request_id(fields, self._settings.max_id_characters)
             done = partial(self._done, visit, exchange, render)
             ticket = self._predictor.submit(fields, visit, done)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the connection stays
-            self._refuse(visit, exchange, known(error, visit.id))
+            self._refuse(visit, exchange, known(error, visit.request_id))
         else:
             exchange.gone = partial(self._left, visit, ticket.cancel)
 
@@ -78,7 +78,7 @@ class Inference:
         try:
             response = render(query, result)
         except Exception as error:  # noqa: BLE001  # see _answer
-            self._refuse(visit, exchange, known(error, visit.id))
+            self._refuse(visit, exchange, known(error, visit.request_id))
             return
         exchange.respond(response)
         self._monitor.metrics.postprocess.observe(perf_counter() - begun)

@@ -90,13 +90,13 @@ class Methods:
             message = _parsed(pb.ModelInferRequest, content)
             self._predictor.check(message.model_name, message.model_version)
             fields = read(message)
-            visit.id = request_id(fields, self._settings.max_id_characters)
+            visit.request_id = request_id(fields, self._settings.max_id_characters)
             query, scores = await self._submit(fields, visit, context.time_remaining())
             writer = self._predictor.writer
             answer = write(writer.answer(query, scores), writer, raw_contents=bool(message.raw_input_contents))
             error = None
         except Exception as failure:  # noqa: BLE001  # whatever it is, the client gets a status
-            error = known(failure, visit.id)
+            error = known(failure, visit.request_id)
             await _abort(context, error)
         else:
             return answer

@@ -19,7 +19,7 @@ SLOW, FAST = Pace(0.001, 0.0), Pace(0.0, 0.0)
 
 
 class Graph:
-    """Doubles its rows; waits where it is told to, and fails for a poisonous row."""
+    """Doubles its rows; waits where it is told to, fails for a poisonous row, and never runs twice at one time."""
 
     def __init__(self):
         self.batches: list[list[float]] = []
@@ -27,9 +27,18 @@ class Graph:
         self.open.set()
         self.entered = threading.Event()
         self.seconds_per_row = 0.0
+        self.in_place: list[bool] = []
+        self.running = threading.Lock()
 
     def __call__(self, inputs):
-        rows = inputs["x"]
+        assert self.running.acquire(blocking=False)
+        try:
+            return self.score(inputs["x"])
+        finally:
+            self.running.release()
+
+    def score(self, rows):
+        self.in_place.append(threading.current_thread() is threading.main_thread())
         self.batches.append(rows[:, 0].tolist())
         self.entered.set()
         assert self.open.wait(15)
@@ -145,49 +154,36 @@ def test_a_batch_has_no_more_rows_than_it_may_and_a_larger_job_runs_alone():
 
 def test_a_graph_that_takes_no_time_runs_in_place():
     async def run():
-        graph, threads = Graph(), []
-        with batching(lambda inputs: threads.append(threading.current_thread()) or graph(inputs), pace=FAST) as (
-            made,
-            _,
-        ):
-            await gathered(submit(made, [1])[1], submit(made, [2])[1])
-            assert rows_of((await gathered(submit(made, [3], gather=False)[1]))[0]) == [6]
+        graph = Graph()
+        with batching(graph, pace=FAST) as (batcher, _):
+            await gathered(submit(batcher, [1])[1], submit(batcher, [2])[1])
+            _, future = submit(batcher, [3], gather=False)
+            assert rows_of(future.result()) == [6]
         assert graph.batches == [[1, 2], [3]]
-        assert set(threads) == {threading.main_thread()}
+        assert all(graph.in_place)
 
     asyncio.run(run())
 
 
 def test_a_graph_that_takes_longer_than_it_should_leaves_the_event_loop_until_it_is_fast_again():
     async def run():
-        graph, threads = Graph(), []
-        with batching(lambda inputs: threads.append(threading.current_thread()) or graph(inputs), pace=FAST) as (
-            made,
-            _,
-        ):
+        graph = Graph()
+        with batching(graph, pace=FAST) as (batcher, _):
             graph.seconds_per_row = 0.02
             for _ in range(3):
-                await gathered(submit(made, [1])[1])
-            assert [thread is threading.main_thread() for thread in threads] == [True, False, False]
+                await gathered(submit(batcher, [1])[1])
+            assert graph.in_place == [True, False, False]
             graph.seconds_per_row = 0
-            for _ in range(200):
-                await gathered(submit(made, [1])[1])
-            assert threads[-1] is threading.main_thread()
+            for _ in range(1000):
+                await gathered(submit(batcher, [1])[1])
+            assert any(graph.in_place[1:])
 
     asyncio.run(run())
 
 
-def test_jobs_in_place_and_jobs_in_the_worker_never_run_at_one_time():
+def test_jobs_in_place_and_jobs_in_the_worker_take_turns():
     """Small jobs run in place, large ones in the worker, and both come all the time."""
-    busy = threading.Lock()
     graph = Graph()
-
-    def score(inputs):
-        assert busy.acquire(blocking=False)
-        try:
-            return graph(inputs)
-        finally:
-            busy.release()
 
     async def caller(batcher, number):
         for turn in range(200):
@@ -196,8 +192,9 @@ def test_jobs_in_place_and_jobs_in_the_worker_never_run_at_one_time():
             assert rows_of(result) == [number * 2] * len(values)
 
     async def run():
-        with batching(score, pace=Pace(0.0, WAKE_SECONDS / 10), max_rows=64) as (batcher, _):
+        with batching(graph, pace=Pace(0.0, WAKE_SECONDS / 10), max_rows=64) as (batcher, _):
             await asyncio.gather(*(caller(batcher, number) for number in range(3)))
+        assert set(graph.in_place) == {True, False}
 
     asyncio.run(run())
 

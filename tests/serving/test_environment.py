@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 TRAINING = ["torch", "sklearn", "kfp", "mlflow", "onnx", "skl2onnx"]
 PICKLES = ["joblib", "skops", "cloudpickle", "dill"]
 GOOD = {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 2, 2], "data": [1, 2, 3, 4]}]}
-IMPORTED = "import sys, json, serving.__main__; print(json.dumps([n for n in sys.modules if '.' not in n]))"
+IMPORTED = (
+    "import sys, json, serving.__main__, serving.house; print(json.dumps([n for n in sys.modules if '.' not in n]))"
+)
 FOUND = "import sys, json, importlib.util as u; print(json.dumps([n for n in sys.argv[1:] if u.find_spec(n)]))"
 
 
@@ -43,5 +45,5 @@ def test_the_predictors_requirements_hold_nothing_of_training_and_nothing_that_l
 
 def test_serving_imports_nothing_of_training_even_where_it_is_installed():
     imported = output(sys.executable, "-c", IMPORTED)
-    assert {"serving", "modelpackage", "kserve", "onnxruntime"} <= set(imported)
-    assert not set(imported) & {*TRAINING, "components", "pipelines"}
+    assert {"serving", "modelpackage", "grpc", "onnxruntime"} <= set(imported)
+    assert not set(imported) & {*TRAINING, *PICKLES, "components", "pipelines", "pandas", "kserve", "fastapi"}

@@ -1,63 +1,117 @@
-import asyncio
+"""One request from its v2 object to scores, in an event loop, without a network."""
 
+import asyncio
+from contextlib import asynccontextmanager
+
+import numpy as np
 import pytest
+import slow
 import tiny
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 
 from modelpackage import Golden, GoldenError
-from serving import VERSION
-from serving.errors import InvalidInputError, NotReadyError, UnknownModelError
-from serving.predictor import Plane, Predictor
+from serving.codec.answer import Scores
+from serving.errors import ExpiredError, InvalidInputError, NotReadyError, OverloadedError, UnknownModelError
+from serving.monitoring.metrics import Metrics
+from serving.monitoring.monitor import Visit
+from serving.monitoring.observers import Observers
+from serving.predictor import Predictor
+from serving.settings import Settings
 
 IMAGE = {"name": "image", "datatype": "FP32", "shape": [1, 2, 2], "data": [1, 2, 3, 4]}
-STAGES = ("request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds")
 
 
-def make(package, name=None):
-    return Predictor(package, name=name, threads=1, max_rows=8)
+def make(package, **changes):
+    return Predictor(package, Settings(**{"threads": 1, "max_rows": 8} | changes), Metrics())
 
 
-@pytest.fixture
-def predictor(sealed):
-    made = make(sealed)
-    made.load()
-    yield made
-    made.stop()
+@asynccontextmanager
+async def started(package, **changes):
+    """A predictor that answers, and what its observers are given."""
+    records: list = []
 
+    class Watcher:
+        def take(self, taken):
+            records.extend(taken)
 
-def counts(name):
-    return [REGISTRY.get_sample_value(f"{stage}_count", {"model_name": name}) for stage in STAGES]
-
-
-def test_an_answer_is_what_the_model_says(predictor):
-    images = tiny.rows(3, seed=2)
-    fields = {"inputs": [IMAGE | {"shape": [3, 2, 2], "data": images.ravel().tolist()}]}
-    answer = asyncio.run(predictor.answer(fields, "7"))
-    assert answer.outputs[0].array == pytest.approx(tiny.answers(images), abs=1e-6)
-    assert answer.id == "7"
-
-
-def test_the_histograms_of_kserve_count_each_stage_that_was_reached(sealed):
-    predictor = make(sealed, name="counted")
+    predictor = make(package, **changes)
     predictor.load()
-    asyncio.run(predictor.answer({"inputs": [IMAGE]}, "7"))
-    assert counts("counted") == [1, 1, 1]
-    with pytest.raises(InvalidInputError):
-        asyncio.run(predictor.answer({"inputs": []}, "7"))
-    assert counts("counted") == [2, 1, 1]
-    predictor.stop()
+    observers = Observers([Watcher()])
+    predictor.start(observers)
+    try:
+        yield predictor, lambda: (observers.hand_on(), records)[1]
+    finally:
+        predictor.stop()
+        observers.close()
 
 
-def test_nothing_is_answered_before_the_package_is_proven_or_after_the_stop(sealed):
-    predictor = make(sealed)
-    with pytest.raises(NotReadyError, match="'tiny' is not ready"):
-        asyncio.run(predictor.answer({"inputs": [IMAGE]}, "7"))
-    assert not asyncio.run(predictor.healthy())
-    predictor.load()
-    assert asyncio.run(predictor.healthy())
-    predictor.stop()
-    with pytest.raises(NotReadyError):
-        asyncio.run(predictor.answer({"inputs": [IMAGE]}, "7"))
+def ask(predictor, fields, seconds=None):
+    """Submit; return the ticket and a future of what comes of it."""
+    future = asyncio.get_running_loop().create_future()
+    predictor.admit()
+    visit = Visit("rest")
+    ticket = predictor.submit(fields, visit, lambda _, result: future.set_result(result), seconds)
+    assert visit.rows == ticket.query.rows
+    return ticket, future
+
+
+async def result(future):
+    async with asyncio.timeout(15):
+        return await future
+
+
+def sample(predictor, name, labels=None):
+    registry = CollectorRegistry()
+    registry.register(predictor.metrics)
+    return registry.get_sample_value(name, labels or {})
+
+
+def test_an_answer_is_what_the_model_says(sealed):
+    async def run():
+        async with started(sealed) as (predictor, records):
+            images = tiny.rows(3, seed=2)
+            _, future = ask(predictor, {"inputs": [IMAGE | {"shape": [3, 2, 2], "data": images.ravel().tolist()}]})
+            scores = await result(future)
+            np.testing.assert_allclose(scores.outputs["probabilities"], tiny.answers(images), atol=1e-6)
+            assert predictor.pending == 0
+            (record,) = records()
+            assert record.classes.tolist() == tiny.answers(images).argmax(axis=1).tolist()
+
+    asyncio.run(run())
+
+
+def test_each_stage_that_was_reached_is_timed(sealed):
+    async def run():
+        async with started(sealed) as (predictor, _):
+            await result(ask(predictor, {"inputs": [IMAGE]})[1])
+            with pytest.raises(InvalidInputError):
+                ask(predictor, {"inputs": []})
+            counts = [
+                sample(predictor, f"request_{stage}_seconds_count", {"model_name": "tiny"})
+                for stage in ("preprocess", "predict")
+            ]
+            assert counts == [1, 1]
+            assert sample(predictor, "slipway_queue_seconds_count") == 1
+            assert predictor.pending == 0
+
+    asyncio.run(run())
+
+
+def test_nothing_is_answered_before_the_start_or_after_the_stop(sealed):
+    async def run():
+        predictor = make(sealed)
+        with pytest.raises(NotReadyError, match="'tiny' is not ready"):
+            predictor.admit()
+        assert not predictor.ready
+        async with started(sealed) as (begun, _):
+            assert begun.ready
+            assert begun.inviting
+        assert not begun.ready
+        with pytest.raises(NotReadyError):
+            begun.admit()
+        begun.stop()
+
+    asyncio.run(run())
 
 
 def test_a_package_that_does_not_reproduce_itself_never_gets_ready(place):
@@ -68,11 +122,70 @@ def test_a_package_that_does_not_reproduce_itself_never_gets_ready(place):
     assert not predictor.ready
 
 
-def test_a_draining_server_is_not_ready_and_still_answers(predictor):
-    predictor.draining = True
-    assert not asyncio.run(Plane(predictor).ready())
-    assert not asyncio.run(Plane(predictor).model_ready("tiny"))
-    assert asyncio.run(predictor.answer({"inputs": [IMAGE]}, "7")).rows == 1
+def test_a_draining_predictor_invites_nobody_and_still_answers(sealed):
+    async def run():
+        async with started(sealed) as (predictor, _):
+            predictor.draining = True
+            assert predictor.ready
+            assert not predictor.inviting
+            assert isinstance(await result(ask(predictor, {"inputs": [IMAGE]})[1]), Scores)
+
+    asyncio.run(run())
+
+
+def test_as_many_requests_wait_as_may(place):
+    async def run():
+        async with started(slow.seal(place), max_queue=2) as (predictor, _):
+            waiting = [ask(predictor, slow.fields(1)) for _ in range(2)]
+            with pytest.raises(OverloadedError, match="try again"):
+                ask(predictor, slow.fields(0))
+            await asyncio.gather(*(result(future) for _, future in waiting))
+            assert predictor.pending == 0
+            assert isinstance(await result(ask(predictor, slow.fields(0))[1]), Scores)
+
+    asyncio.run(run())
+
+
+def test_whoever_leaves_is_told_nothing_and_makes_room(place):
+    async def run():
+        async with started(slow.seal(place), max_queue=2) as (predictor, records):
+            _, running = ask(predictor, slow.fields(1, request_id="stays"))
+            ticket, silent = ask(predictor, slow.fields(16, request_id="leaves"))
+            ticket.cancel()
+            ticket.cancel()
+            assert predictor.pending == 1
+            _, third = ask(predictor, slow.fields(0))
+            await asyncio.gather(result(running), result(third))
+            assert not silent.done()
+            assert predictor.pending == 0
+            assert len(records()) == 2
+
+    asyncio.run(run())
+
+
+def test_a_request_that_is_not_answered_in_its_time_is_refused(place):
+    async def run():
+        async with started(slow.seal(place), max_batch_rows=1, predict_seconds=0.1) as (predictor, _):
+            _, running = ask(predictor, slow.fields(4))
+            _, own = ask(predictor, slow.fields(0), seconds=60)
+            await asyncio.sleep(0.15)
+            predictor.expire()
+            assert isinstance(own.result(), ExpiredError)
+            assert isinstance(await result(running), ExpiredError)
+            assert predictor.pending == 0
+
+    asyncio.run(run())
+
+
+def test_a_client_may_wait_for_less_time_than_there_is(place):
+    async def run():
+        async with started(slow.seal(place), max_batch_rows=1) as (predictor, _):
+            _, running = ask(predictor, slow.fields(1))
+            _, hasty = ask(predictor, slow.fields(0), seconds=0.01)
+            assert isinstance(await result(hasty), ExpiredError)
+            assert isinstance(await result(running), Scores)
+
+    asyncio.run(run())
 
 
 def test_the_name_is_the_packages_own_or_the_given_one(sealed):
@@ -80,7 +193,8 @@ def test_the_name_is_the_packages_own_or_the_given_one(sealed):
     assert make(sealed, name="other").name == "other"
 
 
-def test_only_this_model_in_this_version_is_known(predictor, sealed):
+def test_only_this_model_in_this_version_is_known(sealed):
+    predictor = make(sealed)
     for version in (None, "", sealed.digest[:12]):
         predictor.check("tiny", version)
     with pytest.raises(UnknownModelError, match="this server has 'tiny'"):
@@ -89,25 +203,9 @@ def test_only_this_model_in_this_version_is_known(predictor, sealed):
         predictor.check("tiny", "1")
 
 
-def test_the_metadata_comes_from_the_signature(predictor, sealed):
-    plane = Plane(predictor)
-    assert plane.metadata() == {"name": "slipway", "version": VERSION, "extensions": []}
-    assert asyncio.run(plane.model_metadata("tiny")) == {
-        "name": "tiny",
-        "versions": [sealed.digest[:12]],
-        "platform": "onnxruntime_onnx",
-        "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 2, 2]}],
-        "outputs": [
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
-            {"name": "label", "datatype": "BYTES", "shape": [-1]},
-        ],
-    }
-    for ask in (plane.model_metadata, plane.model_ready):
-        with pytest.raises(UnknownModelError):
-            asyncio.run(ask("other"))
-
-
-def test_loading_publishes_which_package_is_served(predictor, sealed):
-    labels = {"name": "tiny", "digest": sealed.digest, "format": "2"}
-    assert REGISTRY.get_sample_value("slipway_package_info", labels) == 1
-    assert 0 < REGISTRY.get_sample_value("slipway_load_seconds") < 10
+def test_loading_publishes_which_package_is_served(sealed):
+    predictor = make(sealed)
+    predictor.load()
+    labels = {"name": "tiny", "digest": sealed.digest, "format": str(sealed.descriptor.format)}
+    assert sample(predictor, "slipway_package_info", labels) == 1
+    assert 0 < sample(predictor, "slipway_load_seconds") < 10

@@ -1,9 +1,15 @@
+import re
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from serving.errors import SettingsError
-from serving.settings import Settings, flag, variable
+from serving.settings import Limits, Settings, flag, variable
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_defaults_are_those_of_a_container():
@@ -22,13 +28,54 @@ def test_an_empty_variable_counts_as_absent():
     assert Settings.read([], {"SLIPWAY_DIGEST": ""}).digest is None
 
 
+#: Of settings that take no small number, another value than the default.
+OTHERS = {
+    "digest": "a" * 64,
+    "log": "errors",
+    "max_header_bytes": "300",
+    "package": "/p",
+    "page": "True",
+    "prediction_sample": "0.5",
+}
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_has_a_flag_and_a_variable(name):
-    value = {"digest": "a" * 64, "name": "other", "package": "/p", "host": "127.0.0.1"}.get(name, "7")
+    value = OTHERS.get(name, "7")
     by_flag = Settings.read([flag(name), value], {})
     by_variable = Settings.read([], {variable(name): value})
     assert by_flag == by_variable
-    assert str(getattr(by_flag, name)) == value
+    assert str(getattr(by_flag, name)) in (value, f"{value}.0")
+    assert by_flag != Settings.read([], {})
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+def test_every_limit_has_a_bound_on_both_sides(name):
+    for value in ("0", "-1", str(1 << 60), "nan", "inf", ""):
+        with pytest.raises(SettingsError, match=re.escape(flag(name))):
+            Settings.read([flag(name), value], {})
+
+
+def test_the_limits_are_told_by_name():
+    settings = Settings.read(["--max-rows", "9"], {})
+    limits = settings.limits()
+    assert limits.keys() == Limits.model_fields.keys()
+    assert limits["max_rows"] == 9
+    assert "package" not in limits
+
+
+@pytest.mark.parametrize(("files", "connections"), [(300, 44), (200, 1), (2000, 1024)])
+def test_no_more_connections_are_allowed_than_there_are_files_for(files, connections):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] < files:
+        pytest.skip(f"this system allows no {files} files")
+    script = (
+        "import resource; from serving.settings import Settings;"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (100, {files}));"
+        "print(Settings.read([], {}).fitted().max_connections, *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.split() == [str(connections), str(files), str(files)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +89,13 @@ def test_every_setting_has_a_flag_and_a_variable(name):
         ("threads", "-1"),
         ("max_rows", "0"),
         ("max_body_bytes", "0"),
-        ("grace_seconds", "1.5"),
+        ("grace_seconds", "-1"),
+        ("grace_seconds", "soon"),
+        ("drain_seconds", "inf"),
+        ("max_batch_rows", "0"),
+        ("batch_milliseconds", "0"),
+        ("prediction_sample", "0"),
+        ("log", "none"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_names_that_set_it(name, value):
