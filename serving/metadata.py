@@ -11,6 +11,8 @@ from serving.predictor import Predictor
 EXTENSIONS = ["binary_tensor_data"]
 #: Values of an example row that are worth sending.
 EXAMPLE_VALUES = 1024
+#: Eight by eight grey pixels, in base64.
+GREY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGAAmCACQtTEKkQAAAABJRU5ErkJggg=="
 
 
 def server() -> dict[str, Any]:
@@ -50,8 +52,11 @@ def model(predictor: Predictor) -> dict[str, Any]:
 
 
 def example(package: Package) -> dict[str, Any]:
-    """Return a v2 request that the model answers; a long row is cut, the form is what matters."""
+    """Return a v2 request that the model answers; of pictures a small one, which is brought to their size."""
     golden = package.golden().inputs
+    if "picture" in package.descriptor.preprocessing:
+        (name,) = golden
+        return {"inputs": [{"name": name, "datatype": "BYTES", "shape": [1], "data": [GREY_PNG]}]}
     inputs = [
         {
             "name": tensor.name,
@@ -72,11 +77,12 @@ def _details(tensor: Tensor, row: Any, choices: dict[str, list[str]]) -> dict[st
     found = tensor.model_dump(include={"fields", "minimum", "maximum", "missing"}, exclude_none=True)
     if mine := {name: choices[name] for name in tensor.fields or () if name in choices}:
         found["choices"] = mine
-    found["example"] = _values(row)
+    if row.size <= EXAMPLE_VALUES:
+        found["example"] = _values(row)
     return found
 
 
 def _values(row: Any) -> list[Any]:
     """Return a row's values as JSON has them: a missing number, which is not equal to itself, is null there."""
-    values: list[Any] = row.ravel()[:EXAMPLE_VALUES].tolist()
+    values: list[Any] = row.ravel().tolist()
     return [None if value != value else value for value in values]  # noqa: PLR0124  # see above

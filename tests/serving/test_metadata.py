@@ -53,6 +53,16 @@ def test_a_model_of_pictures_says_what_it_takes(pictured):
     assert np.uint8(found["inputs"][0]["parameters"]["example"]).tolist() == tiny_picture.pixels()[0].ravel().tolist()
 
 
+@pytest.mark.parametrize("fixture", ["sealed", "table", "pictured"])
+def test_the_example_is_answered(request, fixture):
+    package = request.getfixturevalue(fixture)
+    reader = Predictor(package, Settings(), Metrics()).reader
+    query = reader.read(metadata.example(package), "7")
+    if query.pictures:
+        reader.decode_pictures(query)
+    assert query.rows == 1 and query.inputs.keys() == reader.inputs.keys()
+
+
 @pytest.mark.parametrize("fixture", ["server", "table_server", "picture_server"])
 def test_rest_and_grpc_describe_the_same_model(request, fixture):
     running = request.getfixturevalue(fixture)
