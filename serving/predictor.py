@@ -1,7 +1,7 @@
 """One request from its v2 object to scores: admitted, read, queued, and handed back; whatever brought it.
 
-Refuses to be used before the package reproduced its golden outputs. Runs in the event loop, but for pictures and the
-graph.
+Refuses to be used before the package reproduced its golden outputs. Runs in the event loop, but for the graph, and for
+reading what takes a while: pictures and large messages.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from time import perf_counter
 from typing import Any
 
 from modelpackage import Package
-from serving.batching import Batcher, Job
+from serving.batching import EXPIRED, Batcher, Job
 from serving.codec.answer import Scores, Writer
-from serving.codec.query import Query, QueryReader
+from serving.codec.query import Query, QueryReader, request_id
 from serving.engine import Engine, cpu_limit
 from serving.errors import (
     DisconnectedError,
+    ExpiredError,
     NotReadyError,
     OverloadedError,
     RequestError,
@@ -27,17 +28,22 @@ from serving.monitoring.monitor import Visit, known
 from serving.monitoring.observers import Observers
 from serving.settings import Settings
 
-#: Called in the event loop with the query and what came of it.
-Done = Callable[[Query, Scores | RequestError], None]
+#: What came of a request: what was asked and its scores, or why there are none.
+Outcome = tuple[Query, Scores] | RequestError
+#: Makes the v2 JSON object of a message; ``data`` may also be raw bytes.
+Read = Callable[[], Mapping[str, Any]]
+#: Reading a larger message would hold up everybody else.
+LARGE_BYTES = 16 << 10
 
 
 class Ticket:
     """A request that was admitted; whoever waits for it may leave."""
 
-    __slots__ = ("_predictor", "done", "job", "query")
+    __slots__ = ("_predictor", "done", "job", "query", "visit")
 
-    def __init__(self, predictor: "Predictor", query: Query, done: Done) -> None:
-        self._predictor, self.query, self.done = predictor, query, done
+    def __init__(self, predictor: "Predictor", visit: Visit, done: Callable[[Outcome], None]) -> None:
+        self._predictor, self.visit, self.done = predictor, visit, done
+        self.query: Query | None = None
         self.job: Job | None = None
 
     def cancel(self) -> None:
@@ -87,7 +93,7 @@ class Predictor:
         """Start answering, in the running event loop; the package has been loaded."""
         self._observers = observers
         self._loop = asyncio.get_running_loop()
-        self._decoders = ThreadPoolExecutor(cpu_limit(), thread_name_prefix="pictures")
+        self._readers = ThreadPoolExecutor(cpu_limit(), thread_name_prefix="readers")
         self._batcher = Batcher(
             self._engine.score,
             self._pace,
@@ -118,7 +124,7 @@ class Predictor:
             self._engine.stop()
             self._batcher.close()
             self._batcher = None
-            self._decoders.shutdown(cancel_futures=True)
+            self._readers.shutdown(cancel_futures=True)
 
     def check(self, name: str, version: str | None) -> None:
         """Refuse every model but this one.
@@ -143,69 +149,87 @@ class Predictor:
         if self.pending >= self._settings.max_queue:
             raise OverloadedError("too many requests are waiting; try again in a second")
 
-    def submit(self, fields: Mapping[str, Any], visit: Visit, done: Done, seconds: float | None = None) -> Ticket:
-        """Start answering a v2 request that was admitted.
+    def submit(
+        self, read: Read, visit: Visit, done: Callable[[Outcome], None], *, size: int, seconds: float | None = None
+    ) -> Ticket:
+        """Start answering a request that was admitted.
 
         Args:
-            fields: The v2 JSON object; ``data`` may also be raw bytes.
-            visit: Its id and when it began; gets the number of rows.
-            done: Told what came of it, unless the ticket is cancelled.
+            read: Makes its v2 JSON object, perhaps in a thread; its errors are those of the request.
+            visit: When it began; gets its id and its number of rows.
+            done: Told what came of it, in the event loop, unless the ticket is cancelled.
+            size: Of the message, in bytes: a large one is read in a thread.
             seconds: How long the client waits, if it said so.
 
         Raises:
-            InvalidInputError: The request does not fit the signature.
+            RequestError: The request does not fit the protocol or the signature.
         """
-        query = self.reader.read(fields, visit.request_id)
-        visit.rows = query.rows
-        now = perf_counter()
-        self.metrics.preprocess.observe(now - visit.begun)
         most = self._settings.predict_seconds
-        deadline = now + (most if seconds is None else min(seconds, most))
-        ticket = Ticket(self, query, done)
-        ticket.job = Job(query.inputs, query.rows, deadline, lambda _, result: self._ran(ticket, result))
-        self.pending += 1
-        if query.pictures:
-            self._decoders.submit(self._decode, ticket)
+        deadline = perf_counter() + (most if seconds is None else min(seconds, most))
+        ticket = Ticket(self, visit, done)
+        job = Job({}, 0, deadline, lambda _, result: self._ran(ticket, result))
+        if size < LARGE_BYTES:
+            query = self._read(ticket, read)
+            ticket.job = job
+            self.pending += 1
+            if query.pictures:
+                self._readers.submit(self._prepare, ticket, None)
+            else:
+                # HTTP requests arrive together, gRPC hands over one call at a time.
+                self._queue(ticket, gather=visit.protocol == "rest")
         else:
-            # HTTP requests arrive together, gRPC hands over one call at a time.
-            self._queue(ticket, gather=visit.protocol == "rest")
+            ticket.job = job
+            self.pending += 1
+            self._readers.submit(self._prepare, ticket, read)
         return ticket
 
-    def finish(self, ticket: Ticket, result: Scores | RequestError) -> None:
+    def finish(self, ticket: Ticket, outcome: Outcome) -> None:
         """Take a request off the books, once."""
         job, ticket.job = ticket.job, None
         if job is None:
             return
         job.cancelled = True
         self.pending -= 1
-        if not isinstance(result, DisconnectedError):
-            ticket.done(ticket.query, result)
+        if not isinstance(outcome, DisconnectedError):
+            ticket.done(outcome)
 
-    def _queue(self, ticket: Ticket, *, gather: bool = False) -> None:
-        if ticket.job and self._batcher:
-            ticket.job.inputs = ticket.query.inputs
-            self._batcher.submit(ticket.job, gather=gather)
+    def _read(self, ticket: Ticket, read: Read) -> Query:
+        fields = read()
+        visit = ticket.visit
+        visit.request_id = request_id(fields, self._settings.max_id_characters)
+        ticket.query = query = self.reader.read(fields, visit.request_id)
+        visit.rows = query.rows
+        return query
 
-    def _decode(self, ticket: Ticket) -> None:
-        """Decode the pictures of a request, in a thread; not those that nobody waits for any more."""
+    def _prepare(self, ticket: Ticket, read: Read | None) -> None:
+        """Do in a thread what takes a while; not for those that nobody waits for any more."""
         job = ticket.job
         try:
             if job is None:
                 return
-            if perf_counter() <= job.deadline:  # beyond, the batcher says so
-                self.reader.decode_pictures(ticket.query)
+            if perf_counter() > job.deadline:
+                raise ExpiredError(EXPIRED)  # noqa: TRY301  # to where all errors go
+            query = self._read(ticket, read) if read else ticket.query
+            if query and query.pictures:
+                self.reader.decode_pictures(query)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client shall get an answer
-            self._loop.call_soon_threadsafe(self.finish, ticket, known(error, ticket.query.id))
+            self._loop.call_soon_threadsafe(self.finish, ticket, known(error, ticket.visit.request_id))
         else:
             self._loop.call_soon_threadsafe(self._queue, ticket)
 
+    def _queue(self, ticket: Ticket, *, gather: bool = False) -> None:
+        job, query = ticket.job, ticket.query
+        if job and query and self._batcher:
+            self.metrics.preprocess.observe(perf_counter() - ticket.visit.begun)
+            job.inputs, job.rows = query.inputs, query.rows
+            self._batcher.submit(job, gather=gather)
+
     def _ran(self, ticket: Ticket, result: Scores | Exception) -> None:
-        job = ticket.job
-        if isinstance(result, Scores):
-            if job is not None:
-                self.metrics.queue.observe(job.started - job.queued)
-                self.metrics.predict.observe(job.ended - job.queued)
-            self._observers.add(ticket.query, result)
-            self.finish(ticket, result)
-        else:
-            self.finish(ticket, known(result, ticket.query.id))
+        job, query = ticket.job, ticket.query
+        if isinstance(result, Exception):
+            self.finish(ticket, known(result, ticket.visit.request_id))
+        elif job is not None and query is not None:
+            self.metrics.queue.observe(job.started - job.queued)
+            self.metrics.predict.observe(job.ended - job.queued)
+            self._observers.add(query, result)
+            self.finish(ticket, (query, result))

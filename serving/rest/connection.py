@@ -29,7 +29,7 @@ from serving.rest.message import Response, refusal
 #: Longer than the idle time of the usual proxies (60 s), so that they and not we end a connection.
 KEEP_ALIVE_SECONDS = 75.0
 #: How long the rest of a refused request is read, and how long a client may take to read an answer.
-LINGER_SECONDS, SEND_SECONDS = 2.0, 20.0
+LINGER_SECONDS, SEND_SECONDS = 1.0, 20.0
 #: What frames a body (sizes of chunks, trailers) may have as many bytes as a head, and this share of the body.
 FRAME_SHARE = 8
 #: Connections beyond the limit, on which only probes are answered; as many more are told that they are too many.

@@ -9,10 +9,10 @@ from serving.codec.answer import Scores
 from serving.codec.binary import LENGTH_HEADER, split
 from serving.codec.instances import rewrite
 from serving.codec.nesting import parse
-from serving.codec.query import Query, request_id
+from serving.codec.query import Query
 from serving.errors import DisconnectedError, MediaTypeError, RequestError
 from serving.monitoring.monitor import Monitor, Visit, known
-from serving.predictor import Predictor
+from serving.predictor import Outcome, Predictor
 from serving.rest.exchange import Exchange
 from serving.rest.message import JSON, Request, Response, refusal
 from serving.settings import Settings
@@ -54,10 +54,8 @@ class Inference:
         visit = self._monitor.begin("rest", operation, request.headers, request.path)
         try:
             self._predictor.admit()
-            fields = read(request)
-            visit.request_id = request_id(fields, self._settings.max_id_characters)
             done = partial(self._done, visit, exchange, render)
-            ticket = self._predictor.submit(fields, visit, done)
+            ticket = self._predictor.submit(partial(read, request), visit, done, size=len(request.body))
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the connection stays
             self._refuse(visit, exchange, known(error, visit.request_id))
         else:
@@ -68,15 +66,14 @@ class Inference:
         visit: Visit,
         exchange: Exchange,
         render: Callable[[Query, Scores], Response],
-        query: Query,
-        result: Scores | RequestError,
+        outcome: Outcome,
     ) -> None:
-        if isinstance(result, RequestError):
-            self._refuse(visit, exchange, result)
+        if isinstance(outcome, RequestError):
+            self._refuse(visit, exchange, outcome)
             return
         begun = perf_counter()
         try:
-            response = render(query, result)
+            response = render(*outcome)
         except Exception as error:  # noqa: BLE001  # see _answer
             self._refuse(visit, exchange, known(error, visit.request_id))
             return

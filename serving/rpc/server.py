@@ -14,7 +14,7 @@ from grpc import aio
 
 from serving import metadata
 from serving.codec.answer import Scores
-from serving.codec.query import Query, request_id
+from serving.codec.query import Query
 from serving.errors import (
     STATUS,
     DisconnectedError,
@@ -25,7 +25,7 @@ from serving.errors import (
     UnsupportedError,
 )
 from serving.monitoring.monitor import Monitor, known
-from serving.predictor import Predictor
+from serving.predictor import Outcome, Predictor
 from serving.rpc.convert import read, write
 from serving.rpc.messages import pb
 from serving.settings import Settings
@@ -87,11 +87,8 @@ class Methods:
         error: RequestError | None = DisconnectedError("the client left before its answer was ready")
         try:
             self._predictor.admit()
-            message = _parsed(pb.ModelInferRequest, content)
-            self._predictor.check(message.model_name, message.model_version)
-            fields = read(message)
-            visit.request_id = request_id(fields, self._settings.max_id_characters)
-            query, scores = await self._submit(fields, visit, context.time_remaining())
+            message = pb.ModelInferRequest()
+            query, scores = await self._submit(message, content, visit, context.time_remaining())
             writer = self._predictor.writer
             answer = write(writer.answer(query, scores), writer, raw_contents=bool(message.raw_input_contents))
             error = None
@@ -103,19 +100,24 @@ class Methods:
         finally:
             self._monitor.end(visit, error)
 
-    async def _submit(self, fields: Mapping[str, Any], visit: Any, seconds: float | None) -> tuple[Query, Scores]:
-        """Wait for the graph; a call that is cancelled takes its request along."""
+    async def _submit(self, message: Any, content: bytes, visit: Any, seconds: float | None) -> tuple[Query, Scores]:
+        """Parse a call's content into the message and wait for the graph; a cancelled call takes its request along."""
         future: asyncio.Future[tuple[Query, Scores]] = asyncio.get_running_loop().create_future()
 
-        def done(query: Query, result: Scores | RequestError) -> None:
+        def fields() -> dict[str, Any]:
+            _parse(message, content)
+            self._predictor.check(message.model_name, message.model_version)
+            return read(message)
+
+        def done(outcome: Outcome) -> None:
             if future.cancelled():
                 return
-            if isinstance(result, RequestError):
-                future.set_exception(result)
+            if isinstance(outcome, RequestError):
+                future.set_exception(outcome)
             else:
-                future.set_result((query, result))
+                future.set_result(outcome)
 
-        ticket = self._predictor.submit(fields, visit, done, seconds)
+        ticket = self._predictor.submit(fields, visit, done, size=len(content), seconds=seconds)
         try:
             return await future
         finally:
@@ -124,7 +126,7 @@ class Methods:
     def _plain(self, kind: Any, answer: Callable[[Any], Any]) -> Method:
         async def method(content: bytes, context: Any) -> Any:
             try:
-                return answer(_parsed(kind, content))
+                return answer(_parse(kind(), content))
             except Exception as failure:  # noqa: BLE001  # whatever it is, the client gets a status
                 error = known(failure, uuid4().hex)
                 self._monitor.refused(error)
@@ -175,13 +177,14 @@ def _handler(method: Method) -> Any:
     return grpc.unary_unary_rpc_method_handler(method, response_serializer=lambda message: message.SerializeToString())
 
 
-def _parsed(kind: Any, content: bytes) -> Any:
+def _parse(message: Any, content: bytes) -> Any:
     try:
-        return kind.FromString(content)
+        message.ParseFromString(content)
     except DecodeError:
         raise InvalidInputError(
             "the message does not parse; send what the v2 protocol defines for this method"
         ) from None
+    return message
 
 
 def _repository(_message: Any) -> Any:

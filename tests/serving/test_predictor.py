@@ -1,6 +1,7 @@
 """One request from its v2 object to scores, in an event loop, without a network."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -15,7 +16,7 @@ from serving.errors import ExpiredError, InvalidInputError, NotReadyError, Overl
 from serving.monitoring.metrics import Metrics
 from serving.monitoring.monitor import Visit
 from serving.monitoring.observers import Observers
-from serving.predictor import Predictor
+from serving.predictor import LARGE_BYTES, Predictor
 from serving.settings import Settings
 
 IMAGE = {"name": "image", "datatype": "FP32", "shape": [1, 2, 2], "data": [1, 2, 3, 4]}
@@ -45,14 +46,15 @@ async def started(package, **changes):
         observers.close()
 
 
-def ask(predictor, fields, seconds=None):
-    """Submit; return the ticket and a future of what comes of it."""
+def ask(predictor, fields, seconds=None, size=100):
+    """Submit; return the ticket and a future of what comes of it: scores or an error."""
     future = asyncio.get_running_loop().create_future()
     predictor.admit()
-    visit = Visit("rest")
-    ticket = predictor.submit(fields, visit, lambda _, result: future.set_result(result), seconds)
-    assert visit.rows == ticket.query.rows
-    return ticket, future
+
+    def done(outcome):
+        future.set_result(outcome[1] if isinstance(outcome, tuple) else outcome)
+
+    return predictor.submit(lambda: fields, Visit("rest"), done, size=size, seconds=seconds), future
 
 
 async def result(future):
@@ -209,3 +211,49 @@ def test_loading_publishes_which_package_is_served(sealed):
     labels = {"name": "tiny", "digest": sealed.digest, "format": str(sealed.descriptor.format)}
     assert sample(predictor, "slipway_package_info", labels) == 1
     assert 0 < sample(predictor, "slipway_load_seconds") < 10
+
+
+def test_a_large_message_is_read_in_a_thread_and_a_small_one_at_once(sealed):
+    async def run():
+        async with started(sealed) as (predictor, _):
+            readers = []
+            for size in (LARGE_BYTES - 1, LARGE_BYTES):
+                future = asyncio.get_running_loop().create_future()
+
+                def read():
+                    readers.append(threading.current_thread() is threading.main_thread())
+                    return {"inputs": [IMAGE]}
+
+                predictor.submit(read, Visit("rest"), future.set_result, size=size)
+                query, scores = await result(future)
+                assert query.rows == len(scores.classes) == 1
+            assert readers == [True, False]
+            assert predictor.pending == 0
+
+    asyncio.run(run())
+
+
+def test_a_fault_of_a_large_message_is_told_like_that_of_a_small_one(sealed):
+    async def run():
+        async with started(sealed) as (predictor, _):
+            wrong = {"inputs": [IMAGE | {"shape": [1, 4]}]}
+            with pytest.raises(InvalidInputError) as small:
+                ask(predictor, wrong)
+            _, large = ask(predictor, wrong, size=LARGE_BYTES)
+            assert str(await result(large)) == str(small.value)
+            assert predictor.pending == 0
+
+    asyncio.run(run())
+
+
+def test_a_large_message_of_a_client_that_left_is_not_answered(sealed):
+    async def run():
+        async with started(sealed) as (predictor, records):
+            ticket, future = ask(predictor, {"inputs": [IMAGE]}, size=LARGE_BYTES)
+            ticket.cancel()
+            _, later = ask(predictor, {"inputs": [IMAGE]}, size=LARGE_BYTES)
+            await result(later)
+            assert not future.done()
+            assert (predictor.pending, len(records())) == (0, 1)
+
+    asyncio.run(run())
