@@ -23,6 +23,7 @@ from serving.errors import (
     RequestError,
     UnknownModelError,
 )
+from serving.memory import Memory
 from serving.monitoring.metrics import Metrics
 from serving.monitoring.monitor import Visit, known
 from serving.monitoring.observers import Observers
@@ -65,6 +66,7 @@ class Predictor:
         writer: Writes its answers.
         draining: Set once the process was asked to end: probes turn to not ready, requests are still answered.
         pending: Requests that are waiting or being answered.
+        memory: What the requests in work take.
     """
 
     def __init__(self, package: Package, settings: Settings, metrics: Metrics) -> None:
@@ -74,6 +76,7 @@ class Predictor:
         self.writer = Writer(package.descriptor, self.name)
         self.draining = False
         self.pending = 0
+        self.memory = Memory(settings.max_pending_bytes)
         self.metrics = metrics
         self._settings = settings
         self._batcher: Batcher | None = None
