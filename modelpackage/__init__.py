@@ -23,7 +23,7 @@ from modelpackage.errors import (
 from modelpackage.format import DESCRIPTOR, FORMAT, PARTS, SEAL, SIGNATURES
 from modelpackage.golden import Golden
 from modelpackage.load import Package, load
-from modelpackage.picture import Picture
+from modelpackage.picture import Picture, count_pixels
 from modelpackage.reference import Histogram, Reference, Texts, count_texts, describe, histogram
 from modelpackage.seal import seal
 from modelpackage.signature import Signature, Tensor
@@ -68,6 +68,7 @@ __all__ = [
     "UnsignedError",
     "UntrustedError",
     "canonical_json",
+    "count_pixels",
     "count_texts",
     "describe",
     "file_digest",

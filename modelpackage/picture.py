@@ -8,7 +8,8 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -91,24 +92,42 @@ class Picture(Frozen):
         return np.array(self._opened(encoded, FORMATS, MAX_PIXELS))
 
     def _opened(self, encoded: bytes, formats: Collection[str], max_pixels: int) -> "Image":
-        from PIL import Image
+        with _reading(encoded, formats) as image:
+            if image.width * image.height > max_pixels:
+                raise PictureError(
+                    f"the picture has more than {max_pixels} pixels, {image.width} x {image.height}; save it smaller"
+                )
+            return _flat(_upright(image), self.background, "RGB" if self.colour == "rgb" else "L")
 
-        if len(encoded) > MAX_BYTES:
-            raise PictureError(f"the picture has {len(encoded)} bytes, the most is {MAX_BYTES}; save it smaller")
-        _silence_pillow()
-        try:
-            with Image.open(io.BytesIO(encoded), formats=tuple(formats)) as image:
-                _refuse_large(image.width, image.height, max_pixels)
-                return _flat(_upright(image), self.background, "RGB" if self.colour == "rgb" else "L")
-        except PictureError:
-            raise
-        except Image.DecompressionBombError as error:
-            raise PictureError(f"the picture has more than {max_pixels} pixels; save it smaller") from error
-        # Pillow's readers raise nearly anything on damaged input, struct.error and SyntaxError among it.
-        except Exception as error:
-            raise PictureError(
-                f"the picture can't be decoded: it is damaged or none of {', '.join(formats)}"
-            ) from error
+
+def count_pixels(encoded: bytes, *, formats: Collection[str] = FORMATS) -> int:
+    """Return how many pixels a picture says it has, without decoding any.
+
+    Raises:
+        PictureError: It is none of the formats, or its head is damaged.
+    """
+    with _reading(encoded, formats) as image:
+        return image.width * image.height
+
+
+@contextmanager
+def _reading(encoded: bytes, formats: Collection[str]) -> "Iterator[Image]":
+    """Open a picture; every fault of it, then and later, is a PictureError."""
+    from PIL import Image
+
+    if len(encoded) > MAX_BYTES:
+        raise PictureError(f"the picture has {len(encoded)} bytes, the most is {MAX_BYTES}; save it smaller")
+    _silence_pillow()
+    try:
+        with Image.open(io.BytesIO(encoded), formats=tuple(formats)) as image:
+            yield image
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"the picture has more than {MAX_PIXELS} pixels; save it smaller") from error
+    # Pillow's readers raise nearly anything on damaged input, struct.error and SyntaxError among it.
+    except Exception as error:
+        raise PictureError(f"the picture can't be decoded: it is damaged or none of {', '.join(formats)}") from error
 
 
 def _silence_pillow() -> None:
@@ -118,11 +137,6 @@ def _silence_pillow() -> None:
     """
     if ("ignore", None, Warning, PILLOW, 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=PILLOW.pattern)
-
-
-def _refuse_large(width: int, height: int, most: int) -> None:
-    if width * height > most:
-        raise PictureError(f"the picture has more than {most} pixels, {width} x {height}; save it smaller")
 
 
 def _upright(image: "Image") -> "Image":

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,7 +172,8 @@ def new_keys(folder: Path | str) -> PrivateKey:
         folder: Where to; made if it does not exist.
 
     Raises:
-        KeyFileError: One of the two files exists; keys are never overwritten.
+        KeyFileError: One of the two files exists, and keys are never overwritten; or they can't be written, and none of
+            them stays.
     """
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -181,15 +182,22 @@ def new_keys(folder: Path | str) -> PrivateKey:
     taken = [str(folder / name) for name in (PRIVATE_NAME, PUBLIC_NAME) if os.path.lexists(folder / name)]
     if taken:
         raise KeyFileError(f"{' and '.join(taken)} exists already; keys are never overwritten, choose a new place")
-    folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
     public = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
-    for name, content, mode in ((PRIVATE_NAME, secret, 0o600), (PUBLIC_NAME, public, 0o644)):
-        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            for name, content, mode in ((PRIVATE_NAME, secret, 0o600), (PUBLIC_NAME, public, 0o644)):
+                with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                    undo.callback((folder / name).unlink)
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            undo.pop_all()
+    except OSError as error:
+        reason = "that is no folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise KeyFileError(f"keys can't be written to {folder}: {reason}; choose another folder") from None
     return PrivateKey(key)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from serving.codec.answer import Scores
 from serving.codec.query import Arrays
-from serving.errors import ExpiredError
+from serving.errors import ExpiredError, InvalidInputError
 from serving.log import log
 
 #: What waking a thread and coming back costs: batches that are shorter run in the event loop, which holds it up for
@@ -89,8 +89,8 @@ class Batcher:
         pace: How long that takes.
         loop: The event loop in which results are delivered.
         max_rows: The most rows of several jobs in a batch; a larger job runs alone.
-        seconds: The longest time a batch of several jobs shall take.
-        batched: Told of each batch in the event loop: jobs, rows, seconds.
+        seconds: The longest time a batch shall take; a job that takes longer runs in parts.
+        batched: Told of each batch in the event loop: its rows.
     """
 
     def __init__(
@@ -101,12 +101,13 @@ class Batcher:
         *,
         max_rows: int,
         seconds: float,
-        batched: Callable[[int, int, float], None],
+        batched: Callable[[int], None],
     ) -> None:
         self._score, self._pace, self._loop, self._batched = score, pace, loop, batched
-        self._max_rows = min(max_rows, pace.rows(seconds))
+        self._part_rows = pace.rows(seconds)
+        self._max_rows = min(max_rows, self._part_rows)
         self._waiting: deque[Job] = deque()
-        self._awake = False
+        self._awake = self._closed = False
         #: How much longer than its pace the graph takes these days: on other values, or on a busier machine.
         self._lag = 0.0
         # Only wakes the worker; the jobs are in the deque, where they can be taken together.
@@ -130,17 +131,9 @@ class Batcher:
             else:
                 self._begin()
 
-    def expire(self) -> None:
-        """Answer for jobs whose time is over while a long batch runs; to be called every now and then."""
-        now = perf_counter()
-        for job in list(self._waiting):
-            if now > job.deadline and not job.cancelled:
-                job.cancelled = True
-                job.done(job, ExpiredError(EXPIRED))
-
     def close(self) -> None:
         """Let the running batch end and stop the worker; what waits is not run."""
-        self._waiting.clear()
+        self._closed = True
         self._calls.put(END)
         self._worker.join()
 
@@ -181,7 +174,7 @@ class Batcher:
         rows = 0
         expired: list[tuple[Job, Scores | Exception]] = []
         now = perf_counter()
-        while self._waiting and (not batch or rows + self._waiting[0].rows <= self._max_rows):
+        while self._waiting and not self._closed and (not batch or rows + self._waiting[0].rows <= self._max_rows):
             job = self._waiting.popleft()
             if now > job.deadline:
                 expired.append((job, ExpiredError(EXPIRED)))
@@ -204,29 +197,43 @@ class Batcher:
             job.started, job.ended = started, ended
         return list(zip(batch, results, strict=True)), sum(job.rows for job in batch), ended - started
 
-    def _together(self, batch: list[Job]) -> list[Scores]:
+    def _together(self, batch: list[Job]) -> list[Scores | Exception]:
         if len(batch) == 1:
-            return [_finite(self._score(batch[0].inputs))]
+            return [_finite(self._in_parts(batch[0]))]
         names = batch[0].inputs
         scores = self._score({name: np.concatenate([job.inputs[name] for job in batch]) for name in names})
-        _finite(scores)
-        found, place = [], 0
+        found: list[Scores | Exception] = []
+        place = 0
         for job in batch:
-            rows = slice(place, place + job.rows)
-            outputs = {name: array[rows] for name, array in scores.outputs.items()}
-            found.append(Scores(outputs, scores.classes[rows], scores.confidence[rows]))
+            found.append(_finite(_rows(scores, slice(place, place + job.rows))))
             place += job.rows
         return found
 
     def _alone(self, job: Job) -> Scores | Exception:
         try:
-            return _finite(self._score(job.inputs))
+            return _finite(self._in_parts(job))
         except Exception as error:  # noqa: BLE001  # see _run
             return error
 
+    def _in_parts(self, job: Job) -> Scores:
+        """Run a job of many rows in parts, so that its memory has a bound and it can be dropped between them."""
+        if job.rows <= self._part_rows:
+            return self._score(job.inputs)
+        parts = []
+        for place in range(0, job.rows, self._part_rows):
+            if job.cancelled or perf_counter() > job.deadline:
+                raise ExpiredError(EXPIRED)
+            rows = slice(place, place + self._part_rows)
+            parts.append(self._score({name: array[rows] for name, array in job.inputs.items()}))
+        outputs = {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
+        classes, confidence = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("classes", "confidence")
+        )
+        return Scores(outputs, classes, confidence)
+
     def _ran(self, results: list[tuple[Job, Scores | Exception]], rows: int, seconds: float) -> None:
         self._lag += LATEST * (max(0.0, seconds - self._pace.seconds(rows)) - self._lag)
-        self._batched(len(results), rows, seconds)
+        self._batched(rows)
         self._deliver(results)
 
     def _deliver(self, results: list[tuple[Job, Scores | Exception]]) -> None:
@@ -238,13 +245,16 @@ class Batcher:
                     log("fault", id="", traceback="".join(traceback.format_exception(error)))
 
 
-def _finite(scores: Scores) -> Scores:
-    """Return scores of which a label can be told.
+def _rows(scores: Scores, rows: slice) -> Scores:
+    outputs = {name: array[rows] for name, array in scores.outputs.items()}
+    return Scores(outputs, scores.classes[rows], scores.confidence[rows])
 
-    Raises:
-        FloatingPointError: The model gave NaN or infinity.
-    """
-    for name, array in scores.outputs.items():
+
+def _finite(scores: Scores) -> Scores | InvalidInputError:
+    """Return scores of which a label can be told, or what the client did wrong: the golden examples had finite ones."""
+    for array in scores.outputs.values():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise FloatingPointError(f"output {name!r} of the model holds NaN or infinite values")
+            return InvalidInputError(
+                "the model has no finite answer for these values; send values like those it was trained on"
+            )
     return scores

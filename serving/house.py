@@ -41,11 +41,10 @@ def serve(package: Package, settings: Settings, environment: Mapping[str, str]) 
     drift = Drift(package.descriptor, package.reference())
     feedback = Feedback(package.descriptor.labels)
     predictions = _prediction_log(package, predictor.name, settings, environment)
-    watchers: list[Watcher] = [drift, feedback, *([predictions] if predictions else [])]
     state = State(settings.state, package=package.digest, drift=drift, feedback=feedback) if settings.state else None
-    observers = Observers(
-        [*watchers, *([state] if state else [])], predictions.sampled if predictions else lambda _id: False
-    )
+    watchers: list[Watcher] = [drift, *([predictions] if predictions else []), *([state] if state else [])]
+    wanted = predictions.sampled if predictions else None
+    observers = Observers(watchers, remember=feedback.remember, wanted=wanted)
     registry = CollectorRegistry(auto_describe=False)
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, metrics, drift, feedback, predictions):
         if collector is not None:
@@ -55,7 +54,7 @@ def serve(package: Package, settings: Settings, environment: Mapping[str, str]) 
     def build() -> tuple[Predictor, Monitor, Site]:
         predictor.start(observers)
         inference = Inference(predictor, monitor, settings)
-        service = Service(predictor, registry, feedback, observers, settings)
+        service = Service(predictor, registry, feedback, settings)
         return predictor, monitor, Site(predictor, monitor, inference, service, settings)
 
     try:

@@ -7,6 +7,7 @@ reading what takes a while: pictures and large messages.
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -38,18 +39,42 @@ LARGE_BYTES = 16 << 10
 
 
 class Ticket:
-    """A request that was admitted; whoever waits for it may leave."""
+    """A request that was admitted; whoever waits for it may leave.
 
-    __slots__ = ("_predictor", "done", "job", "query", "visit")
+    Attributes:
+        visit: What is known of it.
+        done: Told what came of it.
+        deadline: When it must be answered, by ``perf_counter``.
+        query: What was read of it.
+        job: Its way through the graph, while there is one.
+        bytes: What its pixels take.
+        open: Whether nobody has been told.
+    """
 
-    def __init__(self, predictor: "Predictor", visit: Visit, done: Callable[[Outcome], None]) -> None:
-        self._predictor, self.visit, self.done = predictor, visit, done
+    __slots__ = ("_predictor", "bytes", "deadline", "done", "job", "open", "query", "visit")
+
+    def __init__(self, predictor: "Predictor", visit: Visit, done: Callable[[Outcome], None], deadline: float) -> None:
+        self._predictor, self.visit, self.done, self.deadline = predictor, visit, done, deadline
         self.query: Query | None = None
         self.job: Job | None = None
+        self.bytes = 0
+        self.open = True
 
     def cancel(self) -> None:
         """Drop the request; nobody is told, and what has not begun is not done."""
         self._predictor.finish(self, DisconnectedError("the client left before its answer was ready"))
+
+    def go_on(self) -> None:
+        """Refuse to work on, between two parts of the work.
+
+        Raises:
+            ExpiredError: The time is over.
+            DisconnectedError: Nobody waits any more.
+        """
+        if not self.open:
+            raise DisconnectedError("nobody waits for this answer any more")
+        if perf_counter() > self.deadline:
+            raise ExpiredError(EXPIRED)
 
 
 class Predictor:
@@ -65,7 +90,6 @@ class Predictor:
         reader: Reads its requests.
         writer: Writes its answers.
         draining: Set once the process was asked to end: probes turn to not ready, requests are still answered.
-        pending: Requests that are waiting or being answered.
         memory: What the requests in work take.
     """
 
@@ -75,7 +99,7 @@ class Predictor:
         self.reader = QueryReader(package.descriptor, settings)
         self.writer = Writer(package.descriptor, self.name)
         self.draining = False
-        self.pending = 0
+        self._tickets: set[Ticket] = set()
         self.memory = Memory(settings.max_pending_bytes)
         self.metrics = metrics
         self._settings = settings
@@ -103,7 +127,7 @@ class Predictor:
             self._loop,
             max_rows=self._settings.max_batch_rows,
             seconds=self._settings.batch_milliseconds / 1000,
-            batched=lambda _jobs, rows, _seconds: self.metrics.batch.observe(rows),
+            batched=self.metrics.batch.observe,
         )
 
     @property
@@ -116,10 +140,16 @@ class Predictor:
         """Whether new requests should come here: what a readiness probe asks."""
         return self.ready and not self.draining
 
+    @property
+    def pending(self) -> int:
+        """How many requests are waiting or being answered."""
+        return len(self._tickets)
+
     def expire(self) -> None:
-        """Answer for requests whose time is over; to be called every now and then."""
-        if self._batcher:
-            self._batcher.expire()
+        """Answer for requests whose time is over, wherever they are; to be called every now and then."""
+        now = perf_counter()
+        for ticket in [each for each in self._tickets if each.deadline < now]:
+            self.finish(ticket, ExpiredError(EXPIRED))
 
     def stop(self) -> None:
         """End the threads; nothing is answered any more."""
@@ -127,6 +157,8 @@ class Predictor:
             self._engine.stop()
             self._batcher.close()
             self._batcher = None
+            for ticket in list(self._tickets):
+                ticket.cancel()
             self._readers.shutdown(cancel_futures=True)
 
     def check(self, name: str, version: str | None) -> None:
@@ -169,63 +201,63 @@ class Predictor:
         """
         most = self._settings.predict_seconds
         deadline = perf_counter() + (most if seconds is None else min(seconds, most))
-        ticket = Ticket(self, visit, done)
-        job = Job({}, 0, deadline, lambda _, result: self._ran(ticket, result))
+        ticket = Ticket(self, visit, done, deadline)
         if size < LARGE_BYTES:
-            query = self._read(ticket, read)
-            ticket.job = job
-            self.pending += 1
-            if query.pictures:
-                self._readers.submit(self._prepare, ticket, None)
-            else:
-                # HTTP requests arrive together, gRPC hands over one call at a time.
-                self._queue(ticket, gather=visit.protocol == "rest")
+            self._read(ticket, read)
+            self._tickets.add(ticket)
+            self._go(ticket, gather=visit.protocol == "rest")
         else:
-            ticket.job = job
-            self.pending += 1
-            self._readers.submit(self._prepare, ticket, read)
+            self._tickets.add(ticket)
+            self._readers.submit(self._apart, ticket, partial(self._read, ticket, read))
         return ticket
 
     def finish(self, ticket: Ticket, outcome: Outcome) -> None:
         """Take a request off the books, once."""
-        job, ticket.job = ticket.job, None
-        if job is None:
+        if not ticket.open:
             return
-        job.cancelled = True
-        self.pending -= 1
+        ticket.open = False
+        self._tickets.discard(ticket)
+        self.memory.take(-ticket.bytes)
+        if ticket.job is not None:
+            ticket.job.cancelled = True
         if not isinstance(outcome, DisconnectedError):
             ticket.done(outcome)
 
-    def _read(self, ticket: Ticket, read: Read) -> Query:
+    def _read(self, ticket: Ticket, read: Read) -> None:
         fields = read()
         visit = ticket.visit
         visit.request_id = request_id(fields, self._settings.max_id_characters)
-        ticket.query = query = self.reader.read(fields, visit.request_id)
-        visit.rows = query.rows
-        return query
+        ticket.query = self.reader.read(fields, visit.request_id)
+        visit.rows = ticket.query.rows
 
-    def _prepare(self, ticket: Ticket, read: Read | None) -> None:
+    def _apart(self, ticket: Ticket, work: Callable[[], None]) -> None:
         """Do in a thread what takes a while; not for those that nobody waits for any more."""
-        job = ticket.job
         try:
-            if job is None:
-                return
-            if perf_counter() > job.deadline:
-                raise ExpiredError(EXPIRED)  # noqa: TRY301  # to where all errors go
-            query = self._read(ticket, read) if read else ticket.query
-            if query and query.pictures:
-                self.reader.decode_pictures(query)
+            ticket.go_on()
+            work()
         except Exception as error:  # noqa: BLE001  # whatever it is, the client shall get an answer
             self._loop.call_soon_threadsafe(self.finish, ticket, known(error, ticket.visit.request_id))
         else:
-            self._loop.call_soon_threadsafe(self._queue, ticket)
+            self._loop.call_soon_threadsafe(self._go, ticket)
 
-    def _queue(self, ticket: Ticket, *, gather: bool = False) -> None:
-        job, query = ticket.job, ticket.query
-        if job and query and self._batcher:
-            self.metrics.preprocess.observe(perf_counter() - ticket.visit.begun)
-            job.inputs, job.rows = query.inputs, query.rows
-            self._batcher.submit(job, gather=gather)
+    def _go(self, ticket: Ticket, *, gather: bool = False) -> None:
+        """Take a request that was read a step further: its pictures are decoded, or it waits for the graph."""
+        query = ticket.query
+        if not ticket.open or query is None or self._batcher is None:
+            return
+        if query.pictures:
+            if not self.memory.fits(size := self.reader.pixel_bytes(query)):
+                self.finish(ticket, OverloadedError("the requests in work fill the memory; try again in a second"))
+                return
+            ticket.bytes = size
+            self.memory.take(size)
+            decode = partial(self.reader.decode_pictures, query, ticket.go_on)
+            self._readers.submit(self._apart, ticket, decode)
+            return
+        self.metrics.preprocess.observe(perf_counter() - ticket.visit.begun)
+        ticket.job = Job(query.inputs, query.rows, ticket.deadline, lambda _, result: self._ran(ticket, result))
+        # HTTP requests arrive together, gRPC hands over one call at a time.
+        self._batcher.submit(ticket.job, gather=gather)
 
     def _ran(self, ticket: Ticket, result: Scores | Exception) -> None:
         job, query = ticket.job, ticket.query

@@ -21,6 +21,8 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # see above; on a laptop `--host 127.0.0.1`
 #: File descriptors that are no connections within the limit: those beyond it, which are refused, libraries, logs.
 RESERVED_FILES = 256
+#: What a request may have in bytes even where others fill the memory, so that a few large ones do not shut out all.
+SMALL_BYTES = 64 << 10
 
 
 class Limits(BaseModel):
@@ -34,11 +36,17 @@ class Limits(BaseModel):
         256 << 20, ge=1, le=1 << 40, description="bytes of all requests that are received or answered at one time"
     )
     max_nesting: int = Field(32, ge=4, le=512, description="deepest nesting of a JSON body")
+    max_json_containers: int = Field(100_000, ge=16, le=1 << 24, description="most lists and objects of a JSON body")
+    max_json_values: int = Field(1_200_000, ge=16, le=1 << 30, description="most values of a JSON body")
     max_elements: int = Field(1 << 24, ge=1, le=1 << 30, description="most values of one tensor")
     max_rows: int = Field(1024, ge=1, le=1 << 20, description="most rows of one request")
-    max_pixels: int = Field(16_000_000, ge=1, le=1 << 28, description="most pixels of an encoded picture")
+    max_pixels: int = Field(
+        16_000_000, ge=1, le=1 << 28, description="most pixels of the encoded pictures of a request"
+    )
     max_id_characters: int = Field(128, ge=1, le=1024, description="longest id of a request")
-    max_connections: int = Field(1024, ge=1, le=65536, description="most HTTP connections at one time")
+    max_connections: int = Field(
+        1024, ge=1, le=65536, description="most connections at one time, of REST and of gRPC each"
+    )
     max_queue: int = Field(256, ge=1, le=65536, description="most requests that are waiting or being answered")
     receive_seconds: float = Field(20, gt=0, le=3600, description="time in which a request must have arrived whole")
     predict_seconds: float = Field(30, gt=0, le=3600, description="time in which a request must be answered")
@@ -98,12 +106,17 @@ class Settings(Limits):
         return {name: getattr(self, name) for name in Limits.model_fields}
 
     def fitted(self) -> Self:
-        """Allow this process as many files as the system does, and no more connections than that leaves room for."""
+        """Allow this process as many files as the system does, and no more connections than that leaves room for.
+
+        REST and gRPC may have as many each.
+        """
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         if most == resource.RLIM_INFINITY:
             return self
-        return self.model_copy(update={"max_connections": min(self.max_connections, max(1, most - RESERVED_FILES))})
+        return self.model_copy(
+            update={"max_connections": min(self.max_connections, max(1, (most - RESERVED_FILES) // 2))}
+        )
 
 
 def flag(name: str) -> str:

@@ -108,12 +108,18 @@ def parse(text: bytes, max_nesting: int) -> dict[str, Any]:
 
 def fields_fault(fields: Mapping[str, Any], model: Model) -> str:
     """Judge a v2 request as an object; ``data`` may also be raw bytes, or a list of bytes."""
+    return (
+        _id_fault(fields, model)
+        or _parameters_fault(fields)
+        or _inputs_fault(fields.get("inputs"), model)
+        or _outputs_fault(fields.get("outputs"), model)
+    )
+
+
+def _id_fault(fields: Mapping[str, Any], model: Model) -> str:
     given = fields.get("id")
-    if given is not None and (not isinstance(given, str) or len(given) > model.limits["max_id_characters"]):
-        return "id"
-    if fault := _parameters_fault(fields):
-        return fault
-    return _inputs_fault(fields.get("inputs"), model) or _outputs_fault(fields.get("outputs"), model)
+    wrong = given is not None and (not isinstance(given, str) or len(given) > model.limits["max_id_characters"])
+    return "id" if wrong else ""
 
 
 def v1_fault(body: bytes, model: Model) -> str:
@@ -136,7 +142,8 @@ def v1_fault(body: bytes, model: Model) -> str:
         values = {next(iter(model.inputs)): instances}
     else:
         return "instances have no names"
-    return _inputs_fault([_from_v1(name, column, model) for name, column in values.items()], model)
+    inputs = [_from_v1(name, column, model) for name, column in values.items()]
+    return _id_fault(fields, model) or _inputs_fault(inputs, model)
 
 
 def _from_v1(name: str, values: list[Any], model: Model) -> dict[str, Any]:

@@ -107,18 +107,19 @@ class Writer:
         head = self._json(answer, outputs)
         return (b"".join((head, *tail)), len(head)) if tail else (head, None)
 
-    def predictions(self, scores: Scores, min_confidence: float) -> bytes:
-        """Return the answer of v1: an object for each row, in order."""
+    def predictions(self, query: Query, scores: Scores) -> bytes:
+        """Return the answer of v1: the request's id, and an object for each row, in order."""
+        bound = query.min_confidence or 0
         probabilities = next(iter(scores.outputs.values()))
         found = [
             {
-                "label": self.labels[index] if confidence >= min_confidence else "",
+                "label": self.labels[index] if confidence >= bound else "",
                 "confidence": confidence,
                 "probabilities": row,
             }
             for index, confidence, row in zip(scores.classes.tolist(), scores.confidence, probabilities, strict=True)
         ]
-        return orjson.dumps({"predictions": found}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps({"id": query.id, "predictions": found}, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def _json(self, answer: Answer, outputs: list[dict[str, Any]]) -> bytes:
         parameters: dict[str, Any] = {"package": self.package}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.codec.nesting import parse
+from serving.codec.nesting import Bounds, parse
 from serving.codec.tensors import shown
 from serving.errors import InvalidInputError
 
@@ -20,13 +20,13 @@ LENGTH_HEADER = "inference-header-content-length"
 MAX_DIGITS = 12
 
 
-def split(body: bytes | bytearray, length: str, max_nesting: int) -> dict[str, Any]:
+def split(body: bytes | bytearray, length: str, bounds: Bounds) -> dict[str, Any]:
     """Return a binary body as the v2 JSON object, with the raw tensors as ``data``.
 
     Args:
         body: The whole body.
         length: The value of the header :data:`LENGTH_HEADER`.
-        max_nesting: The deepest nesting of the JSON.
+        bounds: How large the JSON may be.
 
     Raises:
         InvalidInputError: A length does not fit the body, or the JSON is none.
@@ -37,7 +37,7 @@ def split(body: bytes | bytearray, length: str, max_nesting: int) -> dict[str, A
     if size > len(body):
         raise InvalidInputError(f"the header {LENGTH_HEADER} says {size} bytes, the body has {len(body)}")
     view = memoryview(body)
-    fields = parse(view[:size], max_nesting)
+    fields = parse(view[:size], bounds)
     fields["inputs"], place = _with_data(fields.get("inputs"), view, size)
     if place != len(body):
         raise InvalidInputError(

@@ -27,8 +27,8 @@ def rewrite(fields: Mapping[str, Any], reader: QueryReader) -> dict[str, Any]:
     instances = fields.get("instances")
     if not isinstance(instances, list) or not instances:
         raise InvalidInputError("'instances' must be a list with at least one instance")
-    found = {"inputs": _inputs(instances, reader)}
-    return found if fields.get("parameters") is None else {**found, "parameters": fields["parameters"]}
+    kept = {name: fields[name] for name in ("id", "parameters") if fields.get(name) is not None}
+    return {**kept, "inputs": _inputs(instances, reader)}
 
 
 def _inputs(instances: list[Any], reader: QueryReader) -> list[dict[str, Any]]:

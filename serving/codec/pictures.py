@@ -5,13 +5,13 @@ stands in the package (:class:`modelpackage.Picture`), so that training and serv
 """
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelpackage import Picture, PictureError, Tensor
+from modelpackage import Picture, PictureError, Tensor, count_pixels
 from serving.codec import tensors
 from serving.codec.tensors import Bounds
 from serving.errors import InvalidInputError
@@ -47,16 +47,36 @@ def encoded(tensor: Tensor, item: Mapping[str, Any], bounds: Bounds) -> list[byt
     return [_from_base64(tensor.name, value) for value in flat]
 
 
-def decode(picture: Picture, tensor: Tensor, pictures: list[bytes], max_pixels: int) -> NDArray[Any]:
+def decode(
+    picture: Picture,
+    tensor: Tensor,
+    encoded: list[bytes],
+    max_pixels: int,
+    go_on: Callable[[], None] = lambda: None,
+) -> NDArray[Any]:
     """Return the rows that the model takes, of shape (pictures, ...).
+
+    Args:
+        picture: How a picture becomes a row.
+        tensor: The model's image input.
+        encoded: The pictures.
+        max_pixels: The most pixels of all of them.
+        go_on: Called before each picture; raises where it is not worth while any more.
 
     Raises:
         InvalidInputError: One is no picture, damaged, or too large; its place is named.
     """
-    rows = np.empty((len(pictures), *tensor.shape), tensor.dtype)
-    for index, content in enumerate(pictures):
+    rows = np.empty((len(encoded), *tensor.shape), tensor.dtype)
+    left = max_pixels
+    for index, content in enumerate(encoded):
+        go_on()
         try:
-            rows[index] = picture.decode(content, formats=FORMATS, max_pixels=max_pixels)
+            left -= count_pixels(content, formats=FORMATS)
+            if left < 0:
+                raise InvalidInputError(
+                    f"the pictures of input {tensor.name!r} have more than {max_pixels} pixels; send fewer or smaller"
+                )
+            rows[index] = picture.decode(content, formats=FORMATS)
         except PictureError as error:
             raise InvalidInputError(f"picture {index + 1} of input {tensor.name!r}: {error}") from None
     tensors.check(tensor, rows)

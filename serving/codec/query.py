@@ -5,11 +5,12 @@ Refuses everything that does not fit with :class:`InvalidInputError`.
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from modelpackage import Descriptor, PackageError, Picture
 from serving.codec import pictures, tensors
@@ -105,24 +106,33 @@ class QueryReader:
         owners = (tensor.datatype for tensor in self.inputs.values() if column in (tensor.fields or ()))
         return next(owners, None)
 
-    def decode_pictures(self, query: Query) -> None:
+    def pixel_bytes(self, query: Query) -> int:
+        """Return how many bytes the encoded pictures of a request become."""
+        return len(query.pictures) * math.prod(self._image.shape) * self._image.dtype.itemsize
+
+    def decode_pictures(self, query: Query, go_on: Callable[[], None] = lambda: None) -> None:
         """Turn the encoded pictures of a request into its image input; takes a while, so not in the event loop.
+
+        Args:
+            query: The request.
+            go_on: Called before each picture; raises where it is not worth while any more.
 
         Raises:
             InvalidInputError: One is no picture, damaged, or too large.
         """
         if self.picture is not None:
-            rows = pictures.decode(self.picture, self._image, query.pictures, self._limits.max_pixels)
+            rows = pictures.decode(self.picture, self._image, query.pictures, self._limits.max_pixels, go_on)
             query.inputs, query.pictures = {self._image.name: rows}, []
 
     def _arrays(self, given: dict[str, Mapping[str, Any]]) -> Arrays:
         if not given.keys() <= self.inputs.keys():
             if given.keys() <= self.columns.names:
                 return _equally_long(self.columns.decode(given, self._limits), "columns")
-            known = [*self.inputs, *sorted(self.columns.names)]
-            if unknown := [name for name in given if name not in known]:
-                first = tensors.shown(unknown[0])
-                raise InvalidInputError(f"there is no input {first}, the model has {described(known)}")
+            ours = self.inputs.keys() | self.columns.names
+            unknown = next((name for name in given if name not in ours), None)
+            if unknown is not None:
+                known = described([*self.inputs, *sorted(self.columns.names)])
+                raise InvalidInputError(f"there is no input {tensors.shown(unknown)}, the model has {known}")
             raise InvalidInputError("inputs and columns are mixed; give either all inputs or all columns")
         for name in self.inputs:
             if name not in given:
@@ -155,11 +165,19 @@ def request_id(fields: Mapping[str, Any], longest: int) -> str:
 
 
 def _picture(descriptor: Descriptor) -> Picture | None:
-    described = descriptor.preprocessing.get("picture")
-    if described is None or len(descriptor.signature.inputs) != 1:
+    given = descriptor.preprocessing.get("picture")
+    if given is None or len(descriptor.signature.inputs) != 1:
         return None
     # Through JSON values again, so that lists are read as the tuples that they were.
-    picture = Picture.model_validate(described, strict=False)
+    try:
+        picture = Picture.model_validate(given, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, ("picture", *first["loc"])))
+        raise PackageError(
+            f"preprocessing {tensors.shown(where)} is not as modelpackage.Picture has it: {first['msg']}; "
+            "correct it, or give what is no such picture another name, and seal the package again"
+        ) from None
     if picture.shape() != descriptor.signature.inputs[0].shape:
         raise PackageError(f"the package's pictures have shape {picture.shape()}, which its input does not take")
     return picture

@@ -27,7 +27,6 @@ CAPACITY = 20_000
 #: Rows that are remembered for each request of the capacity, on average; large requests are forgotten sooner.
 ROWS_PER_REQUEST = 10
 WINDOW = 10_000
-MAX_ID_CHARACTERS = 128
 MAX_ECHO_CHARACTERS = 24
 #: Labels of the model that a refusal lists.
 LISTED = 10
@@ -100,16 +99,11 @@ class Feedback(Collector):
         #: By class: predicted and true, predicted, true.
         self._counts = np.zeros((3, len(self.labels)), np.int64)
 
-    def remember(self, records: Iterable[Record]) -> None:
-        """Keep what requests were answered; a repeated id replaces the earlier answer."""
-        for record in records:
-            classes = record.classes.astype(np.int32)
-            with self._lock:  # once for each, so that no judgement waits for a whole batch
-                self._remember(record.id, classes)
-
-    def take(self, records: Sequence[Record]) -> None:
-        """Remember, under the name that every watcher has for it."""
-        self.remember(records)
+    def remember(self, record: Record) -> None:
+        """Keep what a request was answered; a repeated id replaces the earlier answer."""
+        classes = record.classes.astype(np.int32)
+        with self._lock:
+            self._remember(record.id, classes)
 
     def judge(self, request_id: str, labels: Sequence[str]) -> dict[str, Any]:
         """Join the ground truth of a request; a repeated judgement replaces the earlier one.
@@ -238,8 +232,12 @@ class Feedback(Collector):
             yield family
 
 
-def parse_feedback(fields: Mapping[str, Any]) -> tuple[str, list[str]]:
+def parse_feedback(fields: Mapping[str, Any], longest: int) -> tuple[str, list[str]]:
     """Read the body of a feedback request, ``{"id": "...", "labels": ["...", ...]}``.
+
+    Args:
+        fields: The JSON object.
+        longest: The most characters of an id.
 
     Raises:
         InvalidInputError: It is anything else.
@@ -248,8 +246,8 @@ def parse_feedback(fields: Mapping[str, Any]) -> tuple[str, list[str]]:
         if name not in ("id", "labels"):
             raise InvalidInputError(f"there is no field {_word(name)} in feedback; send 'id' and 'labels'")
     request_id, labels = fields.get("id"), fields.get("labels")
-    if not isinstance(request_id, str) or not 0 < len(request_id) <= MAX_ID_CHARACTERS:
-        raise InvalidInputError(f"'id' must be that of an answer, a string of 1 to {MAX_ID_CHARACTERS} characters")
+    if not isinstance(request_id, str) or not 0 < len(request_id) <= longest:
+        raise InvalidInputError(f"'id' must be that of an answer, a string of 1 to {longest} characters")
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
         raise InvalidInputError("'labels' must be a list of strings, the true label of each row of the request")
     return request_id, labels

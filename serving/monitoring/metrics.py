@@ -52,7 +52,7 @@ class Metrics(Collector):
         refusals: Requests that got no answer, by reason.
         in_flight: Inference requests that are being answered, by protocol.
         connections: Open HTTP connections.
-        pending_bytes: Bytes of HTTP requests that are being received or answered.
+        pending_bytes: Bytes of requests that are being received or answered.
         preprocess: Seconds of reading a request.
         queue: Seconds of waiting for the graph.
         predict: Seconds of waiting for the graph and running it.
@@ -92,7 +92,7 @@ class Metrics(Collector):
             in_flight.add_metric([protocol], count)
         yield in_flight
         yield GaugeMetricFamily("slipway_connections", "Open HTTP connections", self.connections)
-        yield GaugeMetricFamily("slipway_pending_bytes", "Bytes of HTTP requests in work", self.pending_bytes)
+        yield GaugeMetricFamily("slipway_pending_bytes", "Bytes of requests in work", self.pending_bytes)
         yield CounterMetricFamily("slipway_log_lines_dropped", "Log lines that nobody read in time", log.output.dropped)
         yield from self._histograms()
         yield from self._package()

@@ -7,8 +7,9 @@ on it.
 """
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from time import time
 from typing import Protocol
 
@@ -37,50 +38,58 @@ class Observers:
 
     Args:
         watchers: To whom, in this order; they are called in every interval, if only with nothing.
+        remember: Called at once with each record, in the event loop.
         wanted: Tells of a request id whether its inputs are wanted beyond the sample.
     """
 
-    def __init__(self, watchers: Sequence[Watcher], wanted: Callable[[str], bool] = lambda _id: False) -> None:
+    def __init__(
+        self,
+        watchers: Sequence[Watcher],
+        *,
+        remember: Callable[[Record], None] | None = None,
+        wanted: Callable[[str], bool] | None = None,
+    ) -> None:
         self._watchers = list(watchers)
-        self._wanted = wanted
-        self._records: list[Record] = []
+        self._remember, self._wanted = remember, wanted
+        self._records: deque[Record] = deque()
         self._rows = self._values = self._bytes = 0
-        self._handing = Lock()
         self._ended = Event()
         self._thread = Thread(target=self._run, name="observers", daemon=True)
         self._thread.start()
 
     def add(self, query: Query, scores: Scores) -> None:
         """Note an answered request; never waits."""
-        if len(self._records) >= MOST_WAITING or not self._watchers:
-            return
         inputs = None
         sampled = self._rows < SAMPLED_ROWS and self._values < SAMPLED_VALUES
-        if (sampled or self._wanted(query.id)) and self._bytes < MOST_BYTES:
+        if (sampled or (self._wanted and self._wanted(query.id))) and self._bytes < MOST_BYTES:
+            # Copied: an input may be a part of a body that is a thousand times as large.
+            inputs = {name: array.copy() for name, array in query.inputs.items()}
             self._rows += query.rows
-            self._values += sum(array.size for array in query.inputs.values())
-            self._bytes += sum(array.nbytes for array in query.inputs.values())
-            inputs = query.inputs
-        self._records.append(Record(query.id, time(), inputs, scores.classes, scores.confidence))
+            self._values += sum(array.size for array in inputs.values())
+            self._bytes += sum(array.nbytes for array in inputs.values())
+        record = Record(query.id, time(), inputs, scores.classes, scores.confidence)
+        if self._remember:
+            self._remember(record)
+        if len(self._records) < MOST_WAITING:
+            self._records.append(record)
 
     def close(self) -> None:
         """Hand on what is left and end."""
         self._ended.set()
         self._thread.join()
 
-    def hand_on(self) -> None:
-        """Hand on what has gathered."""
-        with self._handing:
-            records, self._records = self._records, []
-            self._rows = self._values = self._bytes = 0
-            for watcher in list(self._watchers):
-                try:
-                    watcher.take(records)
-                except Exception as error:  # noqa: BLE001  # whatever it is, the next request shall be answered
-                    self._watchers.remove(watcher)
-                    log("fault", id=type(watcher).__name__, traceback="".join(traceback.format_exception(error)))
-
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL_SECONDS):
-            self.hand_on()
-        self.hand_on()
+            self._hand_on()
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Hand on what has gathered; what comes meanwhile is of the next interval."""
+        records = [self._records.popleft() for _ in range(len(self._records))]
+        self._rows = self._values = self._bytes = 0
+        for watcher in list(self._watchers):
+            try:
+                watcher.take(records)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next request shall be answered
+                self._watchers.remove(watcher)
+                log("fault", id=type(watcher).__name__, traceback="".join(traceback.format_exception(error)))

@@ -5,7 +5,8 @@ not read its answer is let go. A refusal is an answer of its own; the connection
 was not read to the end. Then the rest is read and thrown away for a moment before the connection is closed, because
 closing at once would take the refusal back from a client that is still sending.
 
-Requests of one connection are answered in order, one at a time.
+Requests of one connection are answered in order, one at a time, and no two in one turn of the event loop. Where all
+connections are taken, a new one gets the place of the one that has been idle for longest.
 """
 
 import asyncio
@@ -22,9 +23,10 @@ from serving.errors import (
     SlowError,
     TooLargeError,
 )
-from serving.rest.exchange import Exchange, Site
-from serving.rest.head import MAX_HEADERS, head_too_large, objection, oversized, path, too_large
-from serving.rest.message import Response, refusal
+from serving.rest.exchange import CROWDED, Exchange, Site
+from serving.rest.head import head_too_large, objection, oversized, path
+from serving.rest.message import Response
+from serving.settings import SMALL_BYTES
 
 #: Longer than the idle time of the usual proxies (60 s), so that they and not we end a connection.
 KEEP_ALIVE_SECONDS = 75.0
@@ -32,9 +34,8 @@ KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS, SEND_SECONDS = 1.0, 20.0
 #: What frames a body (sizes of chunks, trailers) may have as many bytes as a head, and this share of the body.
 FRAME_SHARE = 8
-#: Connections beyond the limit, on which only probes are answered; as many more are told that they are too many.
-SPARE_CONNECTIONS = 64
-CROWDED = "too many connections are open; try again in a second"
+#: Surplus connections, and the time of a request on them; as many more are told that they are too many.
+SPARE_CONNECTIONS, SPARE_SECONDS = 64, 1.0
 #: Requests that a client may send before it reads the first answer.
 MAX_PIPELINED = 16
 
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
         site: What it belongs to.
 
     Attributes:
+        surplus: Whether it is one beyond the limit, on which only probes are answered.
         deadline: When it is closed unless something happens, by the event loop's clock.
     """
 
@@ -56,14 +58,20 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._url: list[bytes] = []
-        #: Bytes of the request that arrives which are not its body, and all those that the parser was last given.
-        self._overhead = self._fed = 0
-        self._bytes = 0
+        #: Bytes of the request that arrives which are not its body, those that the parser was last given, kept bodies.
+        self._overhead = self._fed = self._bytes = 0
         self._incoming: Exchange | None = None
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
-        self._lingering = self._handling = self._surplus = self._paused = self._blocked = False
+        self._lingering = self._handling = self._paused = self._blocked = self.surplus = False
+        self._seconds = site.settings.receive_seconds  # in which a request must arrive
         self.deadline = inf
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing comes, is answered or goes."""
+        resting = self._current is None and self._incoming is None and not (self._waiting or self._overhead)
+        return resting and not (self._lingering or self._transport.get_write_buffer_size())
 
     # What asyncio calls.
 
@@ -71,9 +79,12 @@ class Connection(asyncio.Protocol):
         """Start the time for the first request."""
         self._transport = transport
         room = self._settings.max_connections - len(self._site.open)
-        self._surplus = room <= 0
+        if room <= 0 and self._site.make_room(surplus=room <= -SPARE_CONNECTIONS):
+            room += 1
+        if room <= 0:
+            self.surplus, self._seconds = True, min(self._seconds, SPARE_SECONDS)
         self._site.open.add(self)
-        self.deadline = self._loop.time() + self._settings.receive_seconds
+        self.deadline = self._loop.time() + self._seconds
         if room <= -2 * SPARE_CONNECTIONS:
             self.abort()
         elif room <= -SPARE_CONNECTIONS:
@@ -94,8 +105,8 @@ class Connection(asyncio.Protocol):
         """Feed the parser; what it finds is handled when it is whole."""
         if self._lingering or self._parser is None:
             return
-        if self._current is None and self._incoming is None and not self._overhead:
-            self.deadline = self._loop.time() + self._settings.receive_seconds
+        if self._current is None and self._incoming is None and not (self._overhead or self.surplus):
+            self.deadline = self._loop.time() + self._seconds
         self._fed = len(data)
         self._overhead += self._fed
         try:
@@ -119,15 +130,13 @@ class Connection(asyncio.Protocol):
         """Go on, the client has read."""
         self._blocked = False
         self.deadline = inf if self._current else self._loop.time() + self._patience()
-        if not self._handling:
-            self._next()
+        self._next()
 
     # What the parser calls.
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._incoming = Exchange(self)
-        self._url = []
+        self._incoming, self._url = Exchange(self), []
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
@@ -135,12 +144,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers behind the body are none."""
-        exchange = self._incoming
-        if exchange is None or exchange.request.method or exchange.fields > MAX_HEADERS:
-            return
-        exchange.fields += 1
-        headers, key, text = exchange.request.headers, name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        if self._incoming is not None and not self._incoming.request.method:
+            self._incoming.add(name.decode("latin-1").lower(), value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         """Refuse a request before its body, or ask for that."""
@@ -154,8 +159,8 @@ class Connection(asyncio.Protocol):
         exchange.error = objection(request, version, exchange.fields, self._settings)
         if max(self._fed, self._overhead) > self._settings.max_header_bytes and exchange.error is None:
             exchange.error = oversized(request, target, self._settings)
-        if self._surplus and exchange.error is None and not self._site.spare(request.path):
-            exchange.error = OverloadedError(CROWDED)
+        if exchange.error is None:
+            exchange.error = self._site.objection(request, crowded=self.surplus)
         exchange.keep_alive = parser.should_keep_alive() and (exchange.error is None or version == "1.1")
         self._overhead = 0
         if "expect" in request.headers and version == "1.1":
@@ -165,32 +170,17 @@ class Connection(asyncio.Protocol):
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body, and none of a refused one."""
-        exchange = self._incoming
-        if exchange is None:
-            return
-        exchange.size += len(piece)
-        self._overhead -= len(piece)
-        if exchange.error is not None:
-            return
-        if exchange.size > self._settings.max_body_bytes:
-            exchange.error = too_large(self._settings)
-        elif self._site.bytes + len(piece) > self._settings.max_pending_bytes:
-            exchange.error = OverloadedError("the requests in work fill the memory; try again in a second")
-        else:
-            exchange.request.extend(piece)
-            self._account(len(piece))
-            return
-        self._account(-len(exchange.request.body))
-        exchange.request.body = b""
+        """Take a piece of the body, and none of one that nobody reads."""
+        if self._incoming is not None:
+            self._overhead -= len(piece)
+            room = self._bytes + len(piece) <= SMALL_BYTES or self._site.memory.fits(len(piece))
+            self._account(self._incoming.receive(piece, self._settings, room=room))
 
     def on_message_complete(self) -> None:
         """Queue a whole request."""
-        if self._incoming is not None:
-            if len(self._waiting) <= MAX_PIPELINED:  # beyond, the connection is ended
-                self._waiting.append(self._incoming)
-            self._incoming = None
-            self._overhead = 0
+        if self._incoming is not None and len(self._waiting) <= MAX_PIPELINED:  # beyond, the connection is ended
+            self._waiting.append(self._incoming)
+        self._incoming, self._overhead = None, 0
 
     # What happens then.
 
@@ -198,17 +188,18 @@ class Connection(asyncio.Protocol):
         """Send the response of the current request and go on with the next."""
         if self._transport is None or self._current is not exchange or self._transport.is_closing():
             return
-        last = (self._site.closing or self._surplus) and not self._waiting and self._incoming is None
+        last = (self._site.closing or self.surplus) and not self._waiting and self._incoming is None
         close = last or not exchange.keep_alive
         self._account(-len(exchange.request.body))
         self._current = None
         self.deadline = self._loop.time() + self._patience()
-        head = response.head(close=close)
-        self._transport.write(head if exchange.request.method == "HEAD" else head + response.body)
+        self._transport.write(
+            response.head(close=close) + (b"" if exchange.request.method == "HEAD" else response.body)
+        )
         if close:
             self._waiting.clear()
             self._linger()
-        elif not self._handling:
+        else:
             self._next()
 
     def expire(self) -> None:
@@ -220,8 +211,7 @@ class Connection(asyncio.Protocol):
         elif self._incoming is None and not self._overhead:
             self._transport.close()
         else:
-            seconds = f"{self._settings.receive_seconds:g}"
-            self._abandon(SlowError(f"the request did not arrive within {seconds} seconds; send it faster"))
+            self._abandon(SlowError(f"the request did not arrive within {self._seconds:g} seconds; send it faster"))
             self._next()
 
     def close_idle(self) -> None:
@@ -236,22 +226,32 @@ class Connection(asyncio.Protocol):
             self.connection_lost(None)
 
     def _next(self) -> None:
-        """Handle what waits, one after the other; not from within itself, however many requests came at once."""
+        """Handle what waits, unless its turn comes anyway."""
+        if not self._handling:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Handle one request, and the next when others had their turn, however many came at once."""
         self._handling = True
-        while self._waiting and self._current is None and not (self._lingering or self._blocked):
+        if self._able:
             self._current = exchange = self._waiting.popleft()
             self.deadline = inf
-            if exchange.error is not None:
-                self._site.refused(exchange.error)
-                exchange.keep_alive = exchange.keep_alive and not isinstance(exchange.error, TooLargeError)
-                exchange.respond(refusal(exchange.error))
-            else:
+            if exchange.error is None:
                 self._site.handle(exchange.request, exchange)
-        self._handling = False
+            else:
+                exchange.keep_alive = exchange.keep_alive and not isinstance(exchange.error, TooLargeError)
+                self._site.refuse(exchange, exchange.error)
+        self._handling = self._able
+        if self._handling:
+            self._loop.call_soon(self._turn)
         pause = self._blocked or bool(self._waiting)
         if self._paused != pause and self._transport is not None and not self._lingering:
             self._paused = pause
             (self._transport.pause_reading if self._paused else self._transport.resume_reading)()
+
+    @property
+    def _able(self) -> bool:
+        return bool(self._waiting) and self._current is None and not (self._lingering or self._blocked)
 
     def _look_after(self) -> None:
         """Give up on a request that is too large, without reading it to the end."""
@@ -292,8 +292,8 @@ class Connection(asyncio.Protocol):
     def _patience(self) -> float:
         if self._lingering:
             return LINGER_SECONDS
-        return KEEP_ALIVE_SECONDS if self._incoming is None else self._settings.receive_seconds
+        return KEEP_ALIVE_SECONDS if self._incoming is None and not self.surplus else self._seconds
 
     def _account(self, count: int) -> None:
         self._bytes += count
-        self._site.bytes += count
+        self._site.memory.take(count)

@@ -8,7 +8,7 @@ from typing import Any
 from serving.codec.answer import Scores
 from serving.codec.binary import LENGTH_HEADER, split
 from serving.codec.instances import rewrite
-from serving.codec.nesting import parse
+from serving.codec.nesting import Bounds, parse
 from serving.codec.query import Query
 from serving.errors import DisconnectedError, MediaTypeError, RequestError
 from serving.monitoring.monitor import Monitor, Visit, known
@@ -93,15 +93,15 @@ class Inference:
         length = request.headers.get(LENGTH_HEADER)
         media = media_type(request)
         if length is not None and media in (BINARY, JSON, ""):
-            return split(request.body, length, self._settings.max_nesting)
+            return split(request.body, length, self._settings)
         if media == BINARY:
             raise MediaTypeError(
                 f"the body is binary and the header {LENGTH_HEADER} is missing; say how long its JSON is"
             )
-        return json_fields(request, self._settings.max_nesting)
+        return json_fields(request, self._settings)
 
     def _v1(self, request: Request) -> dict[str, Any]:
-        return rewrite(json_fields(request, self._settings.max_nesting), self._predictor.reader)
+        return rewrite(json_fields(request, self._settings), self._predictor.reader)
 
     def _render(self, query: Query, scores: Scores) -> Response:
         writer = self._predictor.writer
@@ -111,10 +111,10 @@ class Inference:
         return Response(body, media=BINARY, headers={**self._headers, LENGTH_HEADER: str(length)})
 
     def _predictions(self, query: Query, scores: Scores) -> Response:
-        return Response(self._predictor.writer.predictions(scores, query.min_confidence or 0), headers=self._headers)
+        return Response(self._predictor.writer.predictions(query, scores), headers=self._headers)
 
 
-def json_fields(request: Request, max_nesting: int) -> dict[str, Any]:
+def json_fields(request: Request, bounds: Bounds) -> dict[str, Any]:
     """Return the JSON object of a request.
 
     Raises:
@@ -123,7 +123,7 @@ def json_fields(request: Request, max_nesting: int) -> dict[str, Any]:
     """
     if media_type(request) not in (JSON, ""):
         raise MediaTypeError("the body is not announced as JSON; send the header 'content-type: application/json'")
-    return parse(request.body, max_nesting)
+    return parse(request.body, bounds)
 
 
 def media_type(request: Request) -> str:

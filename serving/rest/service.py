@@ -3,19 +3,19 @@
 None of them can load or unload a model. Metadata is made once; it does not change while a package is served.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from serving import metadata, page
-from serving.errors import NotReadyError, UnknownRequestError
+from serving.errors import MediaTypeError, NotReadyError
 from serving.monitoring.feedback import Feedback, parse_feedback
-from serving.monitoring.observers import Observers
 from serving.predictor import Predictor
 from serving.rest.exchange import Exchange
-from serving.rest.inference import json_fields
-from serving.rest.message import Request, Response, refusal
+from serving.rest.inference import json_fields, media_type
+from serving.rest.message import JSON, Request, Response, refusal
 from serving.rest.openapi import document
 from serving.settings import Settings
 
@@ -29,7 +29,6 @@ class Service:
         predictor: Whose model this is about.
         registry: The metrics.
         feedback: What joins ground truth.
-        observers: Who brings predictions to it.
         settings: Limits, and whether there is a page.
     """
 
@@ -38,11 +37,11 @@ class Service:
         predictor: Predictor,
         registry: CollectorRegistry,
         feedback: Feedback,
-        observers: Observers,
         settings: Settings,
     ) -> None:
         self._predictor, self._registry = predictor, registry
-        self._feedback, self._observers, self._settings = feedback, observers, settings
+        self._feedback, self._settings = feedback, settings
+        self._scrape: Response | None = None
 
     def routes(self) -> dict[str, dict[str, Handler]]:
         """Return the handlers by path and method."""
@@ -82,15 +81,21 @@ class Service:
         return answer
 
     def _metrics(self, _request: Request, exchange: Exchange) -> None:
-        exchange.respond(Response(generate_latest(self._registry), media=CONTENT_TYPE_LATEST))
+        if self._scrape is None:  # made once for all that ask in one turn of the event loop, because it takes a while
+            self._scrape = Response(generate_latest(self._registry), media=CONTENT_TYPE_LATEST)
+            asyncio.get_running_loop().call_soon(self._forget)
+        exchange.respond(self._scrape)
+
+    def _forget(self) -> None:
+        self._scrape = None
 
     def _judge(self, request: Request, exchange: Exchange) -> None:
-        request_id, labels = parse_feedback(json_fields(request, self._settings.max_nesting))
-        try:
-            judged = self._feedback.judge(request_id, labels)
-        except UnknownRequestError:  # its answer may be on its way here
-            self._observers.hand_on()
-            judged = self._feedback.judge(request_id, labels)
+        # A browser lets a page of any site send a body without this header, and asks first where it is there.
+        if media_type(request) != JSON:
+            raise MediaTypeError("feedback must be announced as JSON; send the header 'content-type: application/json'")
+        fields = json_fields(request, self._settings)
+        request_id, labels = parse_feedback(fields, self._settings.max_id_characters)
+        judged = self._feedback.judge(request_id, labels)
         exchange.respond(Response(orjson.dumps(judged)))
 
 

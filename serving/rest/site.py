@@ -7,18 +7,18 @@ import asyncio
 import re
 from uuid import uuid4
 
-from serving.errors import MethodError, RequestError, UnknownModelError, UnsupportedError
+from serving.errors import MethodError, OverloadedError, RequestError, UnknownModelError
 from serving.monitoring.monitor import Monitor, known
 from serving.predictor import Predictor
 from serving.rest.connection import Connection
-from serving.rest.exchange import Exchange
+from serving.rest.exchange import CROWDED, Exchange
 from serving.rest.inference import Inference
 from serving.rest.message import Request, refusal
 from serving.rest.service import Handler, Service
 from serving.settings import Settings
 
 #: Paths of any model, for a refusal that says what is wrong.
-MODEL = re.compile(r"/v[12]/models/([^/:]+)(?:/versions/([^/]+))?(?:/(?:infer|ready|feedback)|:(?:predict|explain))?")
+MODEL = re.compile(r"/v[12]/models/([^/:]+)(?:/versions/([^/]+))?(?:/(?:infer|ready|feedback)|:predict)?")
 PROBES = re.compile(r"/metrics|/v2/health/.*|/v[12]/models/[^/:]+(/ready)?")
 
 
@@ -38,7 +38,7 @@ class Site:
     ) -> None:
         self.settings = settings
         self.open: set[Connection] = set()
-        self.bytes = 0
+        self.memory = predictor.memory
         self.closing = False
         self._predictor, self._monitor = predictor, monitor
         name, version = predictor.name, predictor.writer.version
@@ -46,7 +46,6 @@ class Site:
             f"/v2/models/{name}/infer": {"POST": inference.infer},
             f"/v2/models/{name}/versions/{version}/infer": {"POST": inference.infer},
             f"/v1/models/{name}:predict": {"POST": inference.predict},
-            f"/v1/models/{name}:explain": {"POST": _explain},
         }
 
     def handle(self, request: Request, exchange: Exchange) -> None:
@@ -54,20 +53,35 @@ class Site:
         try:
             self._find(request)(request, exchange)
         except Exception as error:  # noqa: BLE001  # the outermost frame: whatever is left gets an answer, too
-            answer = known(error, uuid4().hex)
-            self._monitor.refused(answer)
-            response = refusal(answer)
-            if isinstance(answer, MethodError):
-                response.headers["allow"] = ", ".join(self._methods(request.path))
-            exchange.respond(response)
+            self.refuse(exchange, known(error, uuid4().hex))
 
-    def spare(self, path: str) -> bool:
-        """Tell whether a path is answered however full the server is."""
-        return PROBES.fullmatch(path) is not None
+    def make_room(self, *, surplus: bool) -> bool:
+        """End the connection that is idle for longest, if any is; one of those beyond the limit only if asked to.
 
-    def refused(self, error: RequestError) -> None:
-        """Count a request that never came to be handled."""
+        A client that has not sent a thing has less time than one that may come back, and is the first to go.
+        """
+        idle = [each for each in self.open if each.idle and each.surplus <= surplus]
+        if idle:
+            min(idle, key=lambda each: each.deadline).abort()
+        return bool(idle)
+
+    def objection(self, request: Request, *, crowded: bool) -> RequestError | None:
+        """Return why a request is not answered, if its path or method says so; crowded, only probes are."""
+        if crowded and PROBES.fullmatch(request.path) is None:
+            return OverloadedError(CROWDED)
+        try:
+            self._find(request)
+        except RequestError as error:
+            return error
+        return None
+
+    def refuse(self, exchange: Exchange, error: RequestError) -> None:
+        """Answer a request with an error, and count it."""
         self._monitor.refused(error)
+        response = refusal(error)
+        if isinstance(error, MethodError):
+            response.headers["allow"] = ", ".join(self._methods(exchange.request.path))
+        exchange.respond(response)
 
     def connect(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
@@ -79,7 +93,7 @@ class Site:
         for connection in [each for each in self.open if each.deadline < now]:
             connection.expire()
         self._predictor.expire()
-        self._monitor.metrics.connections, self._monitor.metrics.pending_bytes = len(self.open), self.bytes
+        self._monitor.metrics.connections, self._monitor.metrics.pending_bytes = len(self.open), self.memory.used
 
     def _find(self, request: Request) -> Handler:
         methods = self._routes.get(request.path)
@@ -95,7 +109,3 @@ class Site:
     def _methods(self, path: str) -> list[str]:
         methods = self._routes.get(path, {})
         return [*methods, *(["HEAD"] if "GET" in methods else [])]
-
-
-def _explain(_request: Request, _exchange: Exchange) -> None:
-    raise UnsupportedError("this server explains no predictions; ask for them with :predict")

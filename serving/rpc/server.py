@@ -20,6 +20,7 @@ from serving.errors import (
     DisconnectedError,
     InvalidInputError,
     NotReadyError,
+    OverloadedError,
     RequestError,
     UnknownModelError,
     UnsupportedError,
@@ -28,7 +29,7 @@ from serving.monitoring.monitor import Monitor, known
 from serving.predictor import Outcome, Predictor
 from serving.rpc.convert import read, write
 from serving.rpc.messages import pb
-from serving.settings import Settings
+from serving.settings import SMALL_BYTES, Settings
 
 SERVICE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 #: grpc.health.v1.HealthCheckResponse with status SERVING and NOT_SERVING.
@@ -37,6 +38,13 @@ SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 CHECKS = (b"", b"\n" + bytes([len(SERVICE)]) + SERVICE.encode())
 #: Bytes of a message that are no values: names, shapes and lengths.
 MESSAGE_OVERHEAD = 1 << 16
+#: Within which a client must begin to speak HTTP/2, and how long it may then call nothing.
+HANDSHAKE_SECONDS, IDLE_SECONDS = 5, 300
+#: Calls of one connection at one time; more wait at their client.
+MAX_STREAMS = 128
+#: Calls beyond those that may wait: whose message is on its way, that are being refused, probes. gRPC itself refuses
+#: more with RESOURCE_EXHAUSTED.
+SPARE_CALLS = 4096
 Method = Callable[[bytes, Any], Awaitable[Any]]
 
 
@@ -85,8 +93,13 @@ class Methods:
         headers = dict(context.invocation_metadata() or ()) if self._monitor.traced else {}
         visit = self._monitor.begin("grpc", f"{SERVICE}/ModelInfer", headers)
         error: RequestError | None = DisconnectedError("the client left before its answer was ready")
+        memory, taken = self._predictor.memory, 0
         try:
             self._predictor.admit()
+            if len(content) > SMALL_BYTES and not memory.fits(len(content)):
+                raise OverloadedError("the requests in work fill the memory; try again in a second")  # noqa: TRY301  # to where all errors go
+            taken = len(content)
+            memory.take(taken)
             message = pb.ModelInferRequest()
             query, scores = await self._submit(message, content, visit, context.time_remaining())
             writer = self._predictor.writer
@@ -98,6 +111,7 @@ class Methods:
         else:
             return answer
         finally:
+            memory.take(-taken)
             self._monitor.end(visit, error)
 
     async def _submit(self, message: Any, content: bytes, visit: Any, seconds: float | None) -> tuple[Query, Scores]:
@@ -162,13 +176,17 @@ def build_server(predictor: Predictor, monitor: Monitor, settings: Settings) -> 
         ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", settings.max_header_bytes),
-        ("grpc.max_concurrent_streams", settings.max_queue * 2),
+        ("grpc.max_concurrent_streams", MAX_STREAMS),
+        # Connections on which nothing comes would take the files that others need.
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+        ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
         # A compressed message is unpacked before its size is known.
         ("grpc.compression_enabled_algorithms_bitset", 1),
         # Otherwise a second server on the same port starts without a word and takes half of the calls.
         ("grpc.so_reuseport", 0),
     ]
-    server = aio.server(options=options)
+    server = aio.server(options=options, maximum_concurrent_rpcs=settings.max_queue + SPARE_CALLS)
     server.add_generic_rpc_handlers(tuple(Methods(predictor, monitor, settings).handlers()))
     return server
 

@@ -1,5 +1,7 @@
 """Keys and signature files are what they must be or are refused, and what stands in a key file is never told."""
 
+import errno
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -65,6 +67,39 @@ def test_keys_are_never_overwritten(tmp_path: Path, name: str):
         new_keys(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", ["file", "file/keys"])
+def test_keys_are_not_made_where_no_folder_can_be(tmp_path: Path, place: str):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(KeyFileError, match=f"can't be written to .*/{place}: that is no folder; choose another folder"):
+        new_keys(tmp_path / place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_can_not_be_written_is_refused_with_the_reason():
+    with pytest.raises(KeyFileError, match="keys can't be written to /proc/keys of mine: No such file or directory; "):
+        new_keys("/proc/keys of mine")
+
+
+@pytest.mark.parametrize("name", ["private.pem", "public.pem"])
+def test_keys_that_a_full_disk_cuts_off_are_gone_and_the_next_try_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    sync = os.fsync
+
+    def full(file: int) -> None:
+        if Path(f"/proc/self/fd/{file}").readlink().name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(KeyFileError, match="No space left on device"):
+            new_keys(tmp_path)
+    assert not list(tmp_path.iterdir())
+    made = new_keys(tmp_path)
+    assert read_keys(tmp_path / "public.pem") == (made.public,)
 
 
 def test_a_link_to_nowhere_is_not_written_through(tmp_path: Path):

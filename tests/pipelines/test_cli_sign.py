@@ -56,6 +56,11 @@ def mistake(done: Told, words: str) -> None:
     assert words in done.err
 
 
+def test_keys_in_a_place_that_is_no_folder_are_a_mistake_in_one_line(told, tmp_path):
+    (tmp_path / "file").touch()
+    mistake(told("sign", "--new-key", tmp_path / "file" / "keys"), "that is no folder; choose another folder")
+
+
 def test_a_new_key_signs_a_package_that_its_public_part_checks(told, copy, tmp_path):
     made = told("sign", "--new-key", tmp_path / "keys")
     assert made.code == 0, made.err

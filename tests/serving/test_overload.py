@@ -103,7 +103,9 @@ def test_a_request_is_answered_within_its_time_or_refused_then(launch, tmp_path)
         assert (error.code(), error.details()) == (grpc.StatusCode.DEADLINE_EXCEEDED, waiting.result().error)
         assert "the time for an answer is over" in error.details()
         assert [waiting.result().status, running.result().status] == [504, 504]
-        assert slow_calls.rest(server.ready["http_port"], 0).result().status == 200
+        # The graph may still be busy with what nobody waits for any more.
+        later = (slow_calls.rest(server.ready["http_port"], 0).result().status for _ in range(100))
+        assert 200 in later
     assert stop(server)[0] == 0
 
 

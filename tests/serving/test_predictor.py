@@ -40,7 +40,7 @@ async def started(package, **changes):
     observers = Observers([Watcher()])
     predictor.start(observers)
     try:
-        yield predictor, lambda: (observers.hand_on(), records)[1]
+        yield predictor, lambda: (observers._hand_on(), records)[1]
     finally:
         predictor.stop()
         observers.close()

@@ -33,6 +33,8 @@ OTHERS = {
     "digest": "a" * 64,
     "log": "errors",
     "max_header_bytes": "300",
+    "max_json_containers": "16",
+    "max_json_values": "16",
     "package": "/p",
     "page": "True",
     "prediction_sample": "0.5",
@@ -64,7 +66,7 @@ def test_the_limits_are_told_by_name():
     assert "package" not in limits
 
 
-@pytest.mark.parametrize(("files", "connections"), [(300, 44), (200, 1), (2000, 1024)])
+@pytest.mark.parametrize(("files", "connections"), [(300, 22), (200, 1), (2000, 872), (4000, 1024)])
 def test_no_more_connections_are_allowed_than_there_are_files_for(files, connections):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     if before[1] < files:

@@ -225,7 +225,7 @@ PATHS = {
     ("GET", "/v2/models/other/ready"): 404,
     ("POST", "/v1/models/other:predict"): 404,
     ("POST", "/v1/models/other:explain"): 404,
-    ("POST", "/v1/models/tiny:explain"): 501,
+    ("POST", "/v1/models/tiny:explain"): 404,
     ("GET", "/v1/models/other"): 404,
     ("POST", "/v2/models/tiny/generate"): 404,
     ("GET", f"/{CANARY}"): 404,

@@ -51,7 +51,7 @@ def test_a_row_below_the_bound_has_no_label_and_is_counted(writer, bound, labels
     assert fields["outputs"][1]["data"] == labels
     assert fields["outputs"][2]["data"] == [0.5, 0.875, 0.5]
     assert fields["parameters"]["abstained"] == labels.count("")
-    predictions = json.loads(writer.predictions(SCORES, bound))["predictions"]
+    predictions = json.loads(writer.predictions(query(min_confidence=bound), SCORES))["predictions"]
     assert [each["label"] for each in predictions] == labels
 
 
@@ -74,8 +74,10 @@ def test_raw_outputs_follow_the_json_in_order(writer):
     assert body[length:] == PROBABILITIES.tobytes() + b"\4\0\0\0left\5\0\0\0right\4\0\0\0none"
 
 
-def test_the_answer_of_v1_has_an_object_for_each_row(writer):
-    predictions = json.loads(writer.predictions(SCORES, 0))["predictions"]
+def test_the_answer_of_v1_has_the_id_and_an_object_for_each_row(writer):
+    fields = json.loads(writer.predictions(query(), SCORES))
+    predictions = fields["predictions"]
+    assert fields == {"id": "é", "predictions": predictions}
     assert predictions[1] == {"label": "right", "confidence": 0.875, "probabilities": [0.125, 0.875, 0]}
     assert len(predictions) == 3
 
@@ -90,4 +92,4 @@ def test_scores_of_any_float_are_written(sealed, kind):
     scores = Scores({"probabilities": PROBABILITIES.astype(kind)}, SCORES.classes, SCORES.confidence)
     output = json.loads(writer.render(writer.answer(query(), scores))[0])["outputs"][0]
     assert (output["datatype"], output["data"]) == (datatype, PROBABILITIES.ravel().tolist())
-    assert json.loads(writer.predictions(scores, 0))["predictions"][1]["probabilities"] == [0.125, 0.875, 0]
+    assert json.loads(writer.predictions(query(), scores))["predictions"][1]["probabilities"] == [0.125, 0.875, 0]

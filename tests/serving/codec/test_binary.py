@@ -29,7 +29,7 @@ def parts(*contents, **fields):
 @given(st.lists(st.binary(max_size=9), min_size=1, max_size=4))
 def test_every_tensor_gets_its_own_bytes(contents):
     head, body = parts(*contents)
-    found = split(body, str(len(head)), 32)
+    found = split(body, str(len(head)), BOUNDS)
     assert [bytes(item["data"]) for item in found["inputs"]] == contents
 
 
@@ -37,7 +37,7 @@ def test_an_input_with_values_in_the_json_may_stand_beside_raw_ones():
     listed = {"name": "y", "datatype": "UINT8", "shape": [1], "data": [7]}
     binary = {"name": "x", "datatype": "UINT8", "shape": [2], "parameters": {"binary_data_size": 2}}
     head = json.dumps({"inputs": [listed, binary, listed]}).encode()
-    found = split(head + b"ab", str(len(head)), 32)["inputs"]
+    found = split(head + b"ab", str(len(head)), BOUNDS)["inputs"]
     assert [item["data"] for item in found] == [[7], b"ab", [7]]
 
 
@@ -57,13 +57,13 @@ def test_every_single_length_that_is_off_by_one_is_refused(contents, data):
         changed = json.dumps(fields).encode()
         body, length = changed + body[len(head) :], len(changed)
     with pytest.raises(InvalidInputError):
-        split(body, str(length), 32)
+        split(body, str(length), BOUNDS)
 
 
 @pytest.mark.parametrize("length", ["", "abc", "-5", "+5", "12.5", "0x10", " 5", "1_0", "9" * 5000, "²", "٣"])
 def test_a_length_that_is_no_number_is_refused(length):
     with pytest.raises(InvalidInputError, match="is no whole number; give the bytes of the JSON"):
-        split(b'{"inputs":[]}', length, 32)
+        split(b'{"inputs":[]}', length, BOUNDS)
 
 
 @pytest.mark.parametrize(
@@ -78,34 +78,34 @@ def test_a_length_that_is_no_number_is_refused(length):
 )
 def test_json_that_is_no_request_is_refused(head, message):
     with pytest.raises(InvalidInputError, match=message):
-        split(head, str(len(head)), 32)
+        split(head, str(len(head)), BOUNDS)
 
 
 @pytest.mark.parametrize("size", ["8", -1, 8.0, True, [], {}, ""])
 def test_a_size_that_is_no_number_is_refused(size):
     head = json.dumps({"inputs": [{"name": "x", "parameters": {"binary_data_size": size}}]}).encode()
     with pytest.raises(InvalidInputError, match="'binary_data_size' is .*give the tensor's length in bytes"):
-        split(head + b"12345678", str(len(head)), 32)
+        split(head + b"12345678", str(len(head)), BOUNDS)
 
 
 @pytest.mark.parametrize("size", [9, 10**9, 2**63])
 def test_a_size_beyond_the_body_is_refused(size):
     head = json.dumps({"inputs": [{"name": "x", "parameters": {"binary_data_size": size}}]}).encode()
     with pytest.raises(InvalidInputError, match=f"'binary_data_size' is {size}, only 8 bytes are left"):
-        split(head + b"12345678", str(len(head)), 32)
+        split(head + b"12345678", str(len(head)), BOUNDS)
 
 
 def test_values_beside_raw_bytes_are_refused():
     item = {"name": "x", "data": [1], "parameters": {"binary_data_size": 1}}
     head = json.dumps({"inputs": [item]}).encode()
     with pytest.raises(InvalidInputError, match="has 'data' beside 'binary_data_size'"):
-        split(head + b"1", str(len(head)), 32)
+        split(head + b"1", str(len(head)), BOUNDS)
 
 
 def test_the_json_is_nested_no_deeper_than_a_body_may_be():
     head = b'{"inputs": [[[[[1]]]]]}'
     with pytest.raises(InvalidInputError, match="nested deeper than 4"):
-        split(head, str(len(head)), 4)
+        split(head, str(len(head)), Limits(max_nesting=4))
 
 
 @given(st.sampled_from(DATATYPES), st.lists(st.integers(0, 1), min_size=1, max_size=6))

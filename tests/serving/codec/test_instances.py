@@ -75,6 +75,11 @@ def test_the_bound_of_confidence_is_taken_along(image):
     assert read(image, [[1, 2, 3, 4]], parameters=None).min_confidence is None
 
 
+def test_the_id_is_taken_along_where_there_is_one(image):
+    assert rewrite({"id": "7", "instances": [[1, 2, 3, 4]]}, image)["id"] == "7"
+    assert "id" not in rewrite({"id": None, "instances": [[1, 2, 3, 4]]}, image)
+
+
 def test_as_many_instances_as_rows_are_taken_and_no_more(image):
     assert read(image, tiny.rows(4).tolist()).rows == 4
     with pytest.raises(InvalidInputError, match="has 5 rows, the most is 4"):

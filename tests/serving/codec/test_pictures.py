@@ -11,7 +11,7 @@ from PIL import Image
 from modelpackage import Tensor
 from serving.codec.binary import raw_texts
 from serving.codec.pictures import decode, encoded
-from serving.errors import InvalidInputError
+from serving.errors import ExpiredError, InvalidInputError
 from serving.settings import Limits
 
 TENSOR = tiny_picture.SIGNATURE.inputs[0]
@@ -25,8 +25,8 @@ def item(data, shape=None):
     return {"name": "image", "datatype": "BYTES", "shape": [len(data)] if shape is None else shape, "data": data}
 
 
-def rows(files, max_pixels=1000):
-    return decode(tiny_picture.PICTURE, TENSOR, files, max_pixels)
+def rows(files, max_pixels=1000, **changes):
+    return decode(tiny_picture.PICTURE, TENSOR, files, max_pixels, **changes)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,27 @@ def test_what_is_no_whole_picture_is_refused(content):
 
 def test_a_picture_has_as_many_pixels_as_allowed_and_no_more():
     assert rows([FILES[0]], max_pixels=15).shape == (1, 5, 3, 3)
-    with pytest.raises(InvalidInputError, match="more than 14 pixels, 3 x 5; save it smaller"):
+    with pytest.raises(InvalidInputError, match="have more than 14 pixels; send fewer or smaller"):
         rows([FILES[0]], max_pixels=14)
+
+
+def test_the_pictures_of_a_request_share_its_pixels():
+    assert len(rows([FILES[0]] * 3, max_pixels=45)) == 3
+    with pytest.raises(InvalidInputError, match="have more than 44 pixels"):
+        rows([FILES[0]] * 3, max_pixels=44)
+
+
+def test_the_work_ends_between_two_pictures_where_nobody_waits_for_it():
+    worked = []
+
+    def go_on():
+        worked.append(len(worked))
+        if len(worked) == 3:
+            raise ExpiredError("over")
+
+    with pytest.raises(ExpiredError):
+        rows([FILES[0]] * 5, go_on=go_on)
+    assert worked == [0, 1, 2]
 
 
 def test_a_bomb_is_refused_by_its_head():

@@ -175,6 +175,17 @@ def test_rows_may_be_sent_by_the_names_of_their_columns(table):
     assert [table_reader.datatype(name) for name in ("age", "town", "x")] == ["FP32", "BYTES", None]
 
 
+@pytest.mark.parametrize(
+    "picture", [{"crop": 3}, {"a\nb" * 99: 1}, [2, 2], "grey", {"height": 2, "width": 2, "colour": "x"}]
+)
+def test_a_picture_that_is_another_tools_is_refused_in_one_line(sealed, picture):
+    other = sealed.descriptor.model_copy(update={"preprocessing": {"picture": picture}})
+    with pytest.raises(PackageError, match="is not as modelpackage.Picture has it") as caught:
+        QueryReader(other, LIMITS)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
 def test_pictures_that_the_input_does_not_take_are_refused(sealed):
     picture = {"height": 3, "width": 2, "colour": "grey"}
     other = sealed.descriptor.model_copy(update={"preprocessing": {"picture": picture}})

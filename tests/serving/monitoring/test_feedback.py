@@ -18,7 +18,8 @@ def record(request_id, *classes):
 
 def feedback(*records, **settings):
     made = Feedback(LABELS, **settings)
-    made.remember(records)
+    for each in records:
+        made.remember(each)
     return made
 
 
@@ -87,7 +88,7 @@ def test_figures_are_over_the_latest_judged_rows():
 def test_an_answer_that_is_forgotten_can_be_judged_again_while_its_judgement_counts():
     watched = feedback(record("a", 0), capacity=1)
     watched.judge("a", ["right"])
-    watched.remember([record("b", 0)])
+    watched.remember(record("b", 0))
     assert watched.judge("a", ["left"])["correct"] == 1
     assert samples(watched)["rows",] == 1
 
@@ -133,7 +134,7 @@ def test_changes_are_told_once_and_in_whole_when_asked():
     watched = feedback(record("a", 0), record("b", 1))
     watched.judge("a", ["left"])
     assert set(watched.changes().predictions) == {"a", "b"}
-    watched.remember([record("c", 2)])
+    watched.remember(record("c", 2))
     later = watched.changes()
     assert (set(later.predictions), set(later.judgements)) == ({"c"}, set())
     whole = watched.changes(whole=True)
@@ -158,7 +159,7 @@ def test_what_is_restored_comes_before_what_is_here():
     assert samples(watched)["rows",] == 2
     assert set(watched.changes(whole=True).predictions) == {"older", "new"}
     assert watched.judge("new", ["left"])["correct"] == 1
-    watched.remember([record("newer", 0)])
+    watched.remember(record("newer", 0))
     assert set(watched.changes(whole=True).predictions) == {"new", "newer"}
 
 
@@ -177,7 +178,14 @@ def test_what_is_not_of_this_model_is_not_restored(predictions, judgements):
 
 
 def test_a_body_of_an_id_and_labels_is_read():
-    assert parse_feedback({"id": "a", "labels": ["left", ""]}) == ("a", ["left", ""])
+    assert parse_feedback({"id": "a", "labels": ["left", ""]}, 128) == ("a", ["left", ""])
+
+
+@pytest.mark.parametrize("longest", [1, 128, 1024])
+def test_an_id_is_as_long_as_that_of_a_request_may_be_and_no_longer(longest):
+    assert parse_feedback({"id": "x" * longest, "labels": ["a"]}, longest)[0] == "x" * longest
+    with pytest.raises(InvalidInputError, match=f"a string of 1 to {longest} characters"):
+        parse_feedback({"id": "x" * (longest + 1), "labels": ["a"]}, longest)
 
 
 @pytest.mark.parametrize(
@@ -196,5 +204,5 @@ def test_a_body_of_an_id_and_labels_is_read():
 )
 def test_every_other_body_is_refused_with_one_sentence(fields, sentence):
     with pytest.raises(InvalidInputError) as refusal:
-        parse_feedback(fields)
+        parse_feedback(fields, 128)
     assert str(refusal.value).startswith(sentence)

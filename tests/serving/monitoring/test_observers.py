@@ -48,7 +48,7 @@ def test_every_watcher_gets_every_answer_in_order():
     with observing(first, second) as made:
         for number in range(5):
             made.add(query(str(number)), scores())
-        made.hand_on()
+        made._hand_on()
         assert [record.id for record in first.records] == ["0", "1", "2", "3", "4"]
         assert first.records == second.records
 
@@ -75,7 +75,7 @@ def test_a_watcher_that_fails_is_told_of_once_and_left_out(capfd):
     with observing(bad, good) as made:
         for _ in range(3):
             made.add(query(), scores())
-            made.hand_on()
+            made._hand_on()
         assert bad.calls == 1
         assert len(good.records) == 3
     out = capfd.readouterr().out
@@ -91,7 +91,7 @@ def test_inputs_are_kept_of_a_sample_and_of_those_that_are_wanted(monkeypatch):
         for turn in range(2):
             for number in range(20):
                 made.add(query(str(number), rows=2), scores(2))
-            made.hand_on()
+            made._hand_on()
             kept = [record.id for record in watcher.records[20 * turn :] if record.inputs is not None]
             assert kept == ["0", "1", "2", "3", "4", "19"]
 
@@ -102,7 +102,7 @@ def test_inputs_that_wait_have_a_bound_in_bytes_whoever_wants_them(monkeypatch):
     with observing(watcher, wanted=lambda _name: True) as made:
         for _ in range(10):
             made.add(query(size=100), scores())
-        made.hand_on()
+        made._hand_on()
     assert sum(record.inputs is not None for record in watcher.records) == 3
     assert len(watcher.records) == 10
 
@@ -113,21 +113,33 @@ def test_answers_that_wait_have_a_bound(monkeypatch):
     with observing(watcher) as made:
         for _ in range(9):
             made.add(query(), scores())
-        made.hand_on()
+        made._hand_on()
         made.add(query(), scores())
     assert len(watcher.records) == 6
 
 
-def test_nothing_is_kept_for_nobody():
-    with observing() as made:
-        made.add(query(), scores())
-        assert made._records == []
+def test_each_answer_is_remembered_at_once_and_in_order():
+    remembered = []
+    with observing(remember=remembered.append) as made:
+        for number in range(3):
+            made.add(query(str(number)), scores())
+        assert [record.id for record in remembered] == ["0", "1", "2"]
+
+
+def test_what_is_kept_of_an_input_is_no_part_of_its_body():
+    watcher = Watcher()
+    with observing(watcher) as made:
+        body = np.zeros((1000, 4), np.float32)
+        made.add(Query("7", 1, {"image": body[:1]}, [], (), frozenset(), 0.0), scores())
+        made._hand_on()
+    (record,) = watcher.records
+    assert record.inputs["image"].base is None
 
 
 def test_answers_that_come_from_a_thread_while_others_are_handed_on_are_not_lost():
     watcher = Watcher()
     with observing(watcher) as made:
-        handing = threading.Thread(target=lambda: [made.hand_on() for _ in range(200)])
+        handing = threading.Thread(target=lambda: [made._hand_on() for _ in range(200)])
         handing.start()
         for number in range(3000):
             made.add(query(str(number)), scores())

@@ -40,8 +40,9 @@ while True:
         classes = np.array([number % 3])
         records.append(Record(str(number), 0.0, {"image": tiny.rows(1)}, classes, np.ones(1, np.float32)))
     number += 1
-    for watcher in (drift, feedback):
-        watcher.take(records)
+    drift.take(records)
+    for record in records:
+        feedback.remember(record)
     for record in records[::5]:
         feedback.judge(record.id, [tiny.LABELS[record.classes[0]]])
     print("flushing", flush=True)
@@ -62,8 +63,10 @@ class Watchers:
     def answer(self, *ids):
         classes = np.array([0, 1])
         records = [Record(each, 0.0, {"image": tiny.rows(2)}, classes, np.ones(2, np.float32)) for each in ids]
-        for watcher in (self.drift, self.feedback, self.state):
-            watcher.take(records)
+        self.drift.take(records)
+        for record in records:
+            self.feedback.remember(record)
+        self.state.take(records)
 
     @property
     def known(self):

@@ -3,14 +3,19 @@
 import json
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 from wire import BODY, GOOD, LIVE, Wire, chunked, eventually, head, post
 
 from serving.rest.connection import SPARE_CONNECTIONS
+from serving.settings import SMALL_BYTES
 
-BODY_BYTES, CONNECTIONS = 20_000, 8  # see conftest.py
+BODY_BYTES = 20_000  # see conftest.py
+READY = LIVE.replace(b"live", b"ready")
+#: Of a server with room for few connections and few bytes, on which a request may take its time.
+CONNECTIONS, PENDING_BYTES = 4, 300_000
 GET = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n"
 POST = b"POST /v2/health/live HTTP/1.1\r\nhost: x\r\n"
 
@@ -19,6 +24,28 @@ def metric(port, name):
     text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(f"{name} ")]
     return float(found[0])
+
+
+def used(port, count):
+    return eventually(lambda: metric(port, "slipway_pending_bytes") == count)
+
+
+@pytest.fixture(scope="module")
+def narrow(launch, sealed):
+    start, stop = launch
+    flags = f"--max-connections {CONNECTIONS} --max-pending-bytes {PENDING_BYTES} --receive-seconds 30"
+    running = start(sealed.path, *flags.split())
+    yield running.ready["http_port"]
+    code, _, errors = stop(running)
+    assert (code, errors) == (0, "")
+
+
+@contextmanager
+def opened(port, count, content=b""):
+    """So many connections that have sent something and wait."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Wire(port)).send(content) for _ in range(count)]
+    assert eventually(lambda: metric(port, "slipway_connections") <= 1)
 
 
 # What comes and goes.
@@ -93,7 +120,9 @@ def test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not(wire, make):
     assert wire.closed
 
 
-@pytest.mark.parametrize("first", [head("/v2", "content-length: 100000000"), head("/v2", "transfer-encoding: chunked")])
+@pytest.mark.parametrize(
+    "first", [head("/v2", "content-length: 100000000"), head("/v2/models/tiny/infer", "transfer-encoding: chunked")]
+)
 def test_a_client_that_goes_on_sending_a_body_that_is_too_large_can_read_why(wire, first):
     wire.send(first)
     wire.socket.settimeout(10)
@@ -224,54 +253,106 @@ def test_requests_behind_one_that_ends_the_connection_are_not_answered(wire):
 # How much at one time.
 
 
-def test_bodies_have_a_bound_together_and_what_is_done_is_off_the_books(port):
-    wires = [Wire(port) for _ in range(4)]
-    for wire in wires[:2]:
-        wire.send(head("/v2", "content-length: 19000") + b" " * 18_999)
-    assert eventually(lambda: metric(port, "slipway_pending_bytes") == 2 * 18_999)
-    refused = wires[2].ask(post(BODY.ljust(19_000)))
-    assert (refused.status, refused.headers["retry-after"], refused.closes) == (503, "1", False)
-    assert wires[2].ask(post()).status == 200
-    wires[0].socket.close()
-    assert eventually(lambda: metric(port, "slipway_pending_bytes") == 18_999)
-    assert wires[2].ask(post(BODY.ljust(19_000))).status == 200
-    for wire in wires:
-        wire.socket.close()
-    assert eventually(lambda: metric(port, "slipway_pending_bytes") == 0)
+def unfinished(count, path="/v2/models/tiny/infer"):
+    """A request whose last byte is missing."""
+    return head(path, f"content-length: {count + 1}") + b" " * count
 
 
-def test_connections_beyond_the_limit_are_refused_and_probes_are_answered_on_them(port):
-    assert eventually(lambda: metric(port, "slipway_connections") <= 1)
-    wires = [Wire(port) for _ in range(CONNECTIONS)]
-    assert [wire.ask(LIVE).status for wire in wires] == [200] * CONNECTIONS
-    for path, status in {"/v2/health/ready": 200, "/metrics": 200, "/v2/models/tiny/ready": 200, "/v2": 503}.items():
-        with Wire(port) as beyond:
-            answer = beyond.ask(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-            assert (answer.status, answer.closes) == (status, True)
-            assert beyond.closed
-    with Wire(port) as beyond:
-        answer = beyond.ask(post())
-        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-        assert "too many connections" in answer.error
-    assert [wire.ask(post()).status for wire in wires] == [200] * CONNECTIONS
-    wires.pop().socket.close()
-    assert eventually(lambda: metric(port, "slipway_connections") == CONNECTIONS)
-    with Wire(port) as again:
-        assert again.ask(post()).status == 200
-    for wire in wires:
-        wire.socket.close()
+def test_bodies_have_a_bound_together_and_what_is_done_is_off_the_books(narrow):
+    with opened(narrow, 2, unfinished(140_000)) as wires, Wire(narrow) as other:
+        assert used(narrow, 280_000)
+        refused = other.ask(post(BODY.ljust(100_000)))
+        assert (refused.status, refused.headers["retry-after"], refused.closes) == (503, "1", False)
+        wires[0].socket.close()
+        assert used(narrow, 140_000)
+        assert other.ask(post(BODY.ljust(100_000))).status == 200
+    assert used(narrow, 0)
 
 
-def test_a_flood_of_connections_takes_nothing_from_those_that_are_there(port):
-    assert eventually(lambda: metric(port, "slipway_connections") <= 1)
-    with Wire(port) as good:
+def test_a_small_body_is_taken_even_where_large_ones_that_do_not_end_fill_the_memory(narrow):
+    with opened(narrow, 2, unfinished(PENDING_BYTES // 2)), Wire(narrow) as other:
+        assert used(narrow, PENDING_BYTES)
+        assert other.ask(post()).status == 200
+        assert other.ask(post(BODY.ljust(SMALL_BYTES))).status == 200
+        assert other.ask(post(BODY.ljust(SMALL_BYTES + 1))).status == 503
+    assert used(narrow, 0)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/v2", 405), ("/v2/models/other/infer", 404)])
+def test_the_body_of_what_is_refused_by_its_path_is_read_and_not_kept(narrow, path, status):
+    with Wire(narrow) as wire:
+        wire.send(post() + unfinished(PENDING_BYTES * 2, path))
+        assert wire.answer().status == 200
+        assert used(narrow, 0)
+        answer = wire.ask(b" ")
+        assert (answer.status, answer.closes) == (status, False)
+        assert wire.ask(post()).status == 200
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_the_body_of_a_request_that_has_no_use_for_it_is_not_kept(narrow, method):
+    with Wire(narrow) as wire:
+        wire.send(post() + unfinished(PENDING_BYTES * 2, "/v2").replace(b"POST", method))
+        assert wire.answer().status == 200
+        assert used(narrow, 0)
+        assert wire.send(b" ").answer(head=method == b"HEAD").status == 200
+
+
+def test_connections_beyond_the_limit_are_refused_and_probes_are_answered_on_them(narrow):
+    with opened(narrow, CONNECTIONS, post()[:-1]) as wires:
+        assert used(narrow, CONNECTIONS * (len(BODY) - 1))
+        for path, status in {
+            "/v2/health/ready": 200,
+            "/metrics": 200,
+            "/v2/models/tiny/ready": 200,
+            "/v2": 503,
+        }.items():
+            with Wire(narrow) as beyond:
+                answer = beyond.ask(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                assert (answer.status, answer.closes) == (status, True)
+                assert beyond.closed
+        with Wire(narrow) as beyond:
+            answer = beyond.ask(post())
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert "too many connections" in answer.error
+        assert [wire.ask(post()[-1:]).status for wire in wires] == [200] * CONNECTIONS
+
+
+def test_a_connection_beyond_the_limit_has_a_second_for_its_request(narrow):
+    with opened(narrow, CONNECTIONS, post()[:-1]):
+        assert used(narrow, CONNECTIONS * (len(BODY) - 1))
+        with Wire(narrow) as silent, Wire(narrow) as slow:
+            assert slow.ask(b"GET ").status == 408
+            assert silent.closed
+
+
+def test_connections_that_rest_make_room_for_new_ones(narrow):
+    with opened(narrow, CONNECTIONS) as wires:
+        for wire in wires:
+            assert wire.ask(LIVE).status == 200
+            time.sleep(0.05)  # so that one has been idle for longest
+        with Wire(narrow) as new:
+            answer = new.ask(post())
+            assert (answer.status, answer.closes) == (200, False)
+            assert wires[0].closed
+            assert wires[-1].ask(post()).status == 200
+
+
+def test_a_flood_of_silent_connections_takes_nothing_from_those_that_are_used(narrow):
+    with Wire(narrow) as good:
         assert good.ask(post()).status == 200
-        flood = [Wire(port) for _ in range(200)]
-        try:
+        with opened(narrow, 200) as flood:
             assert good.ask(post()).status == 200
-            beyond = flood[CONNECTIONS + SPARE_CONNECTIONS :]
-            assert sum(wire.told_to_come_back() for wire in beyond) >= SPARE_CONNECTIONS // 2
-        finally:
-            for wire in flood:
-                wire.socket.close()
-    assert eventually(lambda: metric(port, "slipway_connections") <= 1)
+            with Wire(narrow) as probe:
+                assert probe.ask(READY).status == 200
+            assert flood[0].closed
+
+
+def test_a_flood_of_begun_requests_is_told_to_come_back(narrow):
+    with opened(narrow, CONNECTIONS, post()[:-1]) as wires:
+        assert used(narrow, CONNECTIONS * (len(BODY) - 1))
+        with ExitStack() as stack:
+            flood = [stack.enter_context(Wire(narrow)).send(b"G") for _ in range(200)]
+            told = sum(wire.told_to_come_back() for wire in flood[SPARE_CONNECTIONS:])
+            assert told >= SPARE_CONNECTIONS // 2
+        assert [wire.ask(post()[-1:]).status for wire in wires] == [200] * CONNECTIONS

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 import pytest
 from wire import LIVE
 
+from serving.errors import OverloadedError
+from serving.memory import Memory
 from serving.rest import connection
 from serving.rest.connection import Connection
-from serving.rest.message import Response
+from serving.rest.message import Response, refusal
 from serving.server import loops
 from serving.settings import Settings
 
@@ -21,7 +23,7 @@ class Site:
     def __init__(self, **limits: object) -> None:
         self.settings = Settings(**limits)
         self.open: set[Connection] = set()
-        self.bytes = 0
+        self.memory = Memory(self.settings.max_pending_bytes)
         self.closing = False
         self.asked: list = []
         self.refusals: list = []
@@ -32,11 +34,12 @@ class Site:
         if self.size is not None:
             exchange.respond(Response(b"x" * self.size))
 
-    def spare(self, _path):
-        return False
+    def objection(self, _request, *, crowded):
+        return OverloadedError("too many") if crowded else None
 
-    def refused(self, error):
+    def refuse(self, exchange, error):
         self.refusals.append(error)
+        exchange.respond(refusal(error))
 
     def sweep(self):
         now = asyncio.get_running_loop().time()
@@ -84,6 +87,31 @@ def test_a_request_waits_for_the_answer_to_the_one_before_it():
                 assert len(site.asked) == number + 1
                 site.asked[-1].respond(Response(status=200 + number))
                 assert f" {200 + number} ".encode() in await head(reader)
+
+    played(run())
+
+
+def test_requests_that_were_sent_together_are_handled_in_as_many_turns_of_the_event_loop():
+    async def run():
+        loop, site, turns = asyncio.get_running_loop(), Site(), []
+        handle, turn = site.handle, 0
+        site.size = 1
+
+        def count():
+            nonlocal turn
+            turn += 1
+            loop.call_soon(count)
+
+        def noted(request, exchange):
+            turns.append(turn)
+            handle(request, exchange)
+
+        site.handle = noted
+        async with connected(site) as (_, writer):
+            count()
+            writer.write(GET * 10)
+            await until(lambda: len(turns) == 10)
+        assert turns == sorted(set(turns))
 
     played(run())
 
@@ -155,7 +183,7 @@ def test_a_client_that_does_not_read_is_asked_nothing_more_and_let_go(monkeypatc
             site.sweep()
             await until(lambda: not site.open)
         assert len(site.asked) == 1
-        assert site.bytes == 0
+        assert site.memory.used == 0
 
     played(run())
 

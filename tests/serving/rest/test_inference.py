@@ -241,7 +241,7 @@ LARGE = base64.b64encode(tiny_picture.encoded(PIXELS[0], scale=9)).decode()
         (picture(["YWJj"]), "picture 1 of input 'image'"),
         (picture([TEXT, base64.b64encode(FILE[:-40]).decode()]), "picture 2 of input 'image'"),
         (picture([TEXT, "not base64!"]), "a text that is no base64"),
-        (picture([LARGE]), "more than 1000 pixels, 27 x 45"),
+        (picture([LARGE]), "more than 1000 pixels"),
         (picture([TEXT] * 3), "has 135 values, the most is 90"),
         (picture([TEXT], [2]), "does not fill its shape"),
         (picture([TEXT], [1, 5, 3, 3]), "its shape is [number of pictures]"),
@@ -270,7 +270,7 @@ def test_a_picture_in_bytes_has_exactly_its_length(pictures, change):
     assert pictures.post(PICTURES, picture([TEXT])).status == 200
 
 
-def test_scores_that_are_no_numbers_fail_their_request_alone_and_the_log_says_why(launch, place):
+def test_values_for_which_the_model_has_no_numbers_are_refused_and_their_neighbours_answered(launch, place):
     start, stop = launch
     server = start(poisoned.seal(place).path)
     images = tiny.rows(16, seed=4)
@@ -284,8 +284,8 @@ def test_scores_that_are_no_numbers_fail_their_request_alone_and_the_log_says_wh
                 request_id = f"{'bad' if bad else 'good'}-{number}-{turn}"
                 reply = own.post(INFER, {"id": request_id, "inputs": [IMAGE | {"data": values}]})
                 if bad:
-                    expected = f"internal error, see the log for request id {request_id}"
-                    assert (reply.status, reply.error) == (500, expected)
+                    assert reply.status == 400
+                    assert "no finite answer" in reply.error
                 else:
                     assert reply.fields["id"] == request_id
                     scores = tiny.answers(np.float32([values]))[0]
@@ -295,9 +295,7 @@ def test_scores_that_are_no_numbers_fail_their_request_alone_and_the_log_says_wh
     code, out, errors = stop(server)
     assert (code, errors) == (0, "")
     events = [json.loads(line) for line in out.splitlines()]
-    faults = {event["id"]: event["traceback"] for event in events if event["event"] == "fault"}
-    assert set(faults) == {f"bad-{number}-{turn}" for number in range(0, 16, 4) for turn in range(0, 8, 2)}
-    assert all("'probabilities' of the model holds NaN" in traceback for traceback in faults.values())
+    assert not [event for event in events if event["event"] == "fault"]
     codes = [(event["id"][:3], event["code"]) for event in events if event["event"] == "request"]
-    assert sorted(set(codes)) == [("bad", "500"), ("goo", "200")]
+    assert sorted(set(codes)) == [("bad", "400"), ("goo", "200")]
     assert len(codes) == 128

@@ -27,7 +27,7 @@ def line(server):
         ("POST", "/v2/models/tiny/versions/1/infer", 404, "'tiny' has no such version here; this server has '"),
         ("GET", "/v2/models/tiny/versions/1", 404, "no such version here"),
         ("POST", "/v1/models/tiny/infer", 404, "there is no such path"),
-        ("POST", "/v1/models/tiny:explain", 501, "this server explains no predictions; ask for them with :predict"),
+        ("POST", "/v1/models/tiny:explain", 404, "there is no such path"),
     ],
 )
 def test_a_path_that_is_not_there_is_refused_with_the_reason(line, method, path, status, message):

@@ -1,4 +1,6 @@
 import asyncio
+import sys
+from contextlib import ExitStack
 
 import asking
 import grpc
@@ -8,6 +10,7 @@ import pytest
 import tiny
 import tiny_picture
 import tiny_table
+from wire import LIVE, Wire, eventually, metrics, post
 
 from serving.rpc.messages import pb
 
@@ -16,6 +19,7 @@ GOOD = {"id": "7", "inputs": [IMAGE]}
 SCORES = tiny.answers(np.float32([[[1, 2], [3, 4]]]))[0]
 HEALTH = "grpc.health.v1.Health"
 INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +148,53 @@ def test_a_compressed_message_is_not_unpacked(launch, sealed):
     with asking.rpc(server) as plain:
         assert plain.infer(asking.message(GOOD, model="tiny")).id == "7"
     assert stop(server)[0] == 0
+
+
+def unread(size):
+    """A request with a field of so many bytes that the message does not know."""
+    return asking.message(GOOD, model="tiny").SerializeToString() + b"\xfa\x3f" + _varint(size) + bytes(size)
+
+
+def test_a_message_beyond_the_memory_is_refused_and_small_ones_are_answered(launch, sealed):
+    start, stop = launch
+    server = start(sealed.path, "--max-pending-bytes", "200000")
+    body = b"POST /v2/models/tiny/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 150001\r\n\r\n" + b" " * 150_000
+    port = server.ready["http_port"]
+    with asking.rpc(server) as rpc:
+        assert rpc.infer(unread(100_000)).id == "7"
+        with Wire(port).send(body):
+            assert eventually(lambda: metrics(port)["slipway_pending_bytes"] == 150_000)
+            code, details = rpc.refusal(unread(100_000))
+            assert (code, details.startswith("the requests in work fill the memory")) == (UNAVAILABLE, True)
+            assert rpc.infer(unread(60_000)).id == "7"
+        assert eventually(lambda: metrics(port)["slipway_pending_bytes"] == 0)
+        assert rpc.infer(unread(100_000)).id == "7"
+    assert stop(server)[0] == 0
+
+
+def test_silent_connections_leave_files_for_everybody_else(launch, sealed, tmp_path):
+    start, stop = launch
+    few = tmp_path / "python"
+    few.write_text(f'#!/bin/sh\nulimit -n 512\nexec "{sys.executable}" "$@"\n')
+    few.chmod(0o755)
+    server = start(sealed.path, python=str(few))
+    with ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(Wire(server.ready["grpc_port"]))
+        with Wire(server.ready["http_port"]) as wire:
+            assert wire.ask(LIVE).status == 200
+            assert wire.ask(post()).status == 200
+    with asking.rpc(server) as rpc:
+        assert eventually(lambda: answered(rpc))
+    code, _, errors = stop(server)
+    assert (code, errors) == (0, "")
+
+
+def answered(rpc):
+    try:
+        return rpc.infer(asking.message(GOOD, model="tiny")).id == "7"
+    except grpc.RpcError:  # those that left are still counted
+        return False
 
 
 def test_a_cancelled_call_harms_no_other(server, rpc):
