@@ -26,7 +26,7 @@ services-down: ## stop them; their data stays
 	@.venv/bin/python hack/services down
 
 test: setup-dev ## run all tests
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: setup-dev ## format, lint, types, and that the compiled pipeline is fresh
 	@.venv/bin/ruff format --check .

@@ -218,8 +218,10 @@ class Predictor:
         ticket.open = False
         self._tickets.discard(ticket)
         self.memory.take(-ticket.bytes)
-        if ticket.job is not None:
-            ticket.job.cancelled = True
+        # The job knows the ticket: a circle would be left to the garbage collector, which holds everybody up.
+        job, ticket.job = ticket.job, None
+        if job is not None:
+            job.cancelled = True
         if not isinstance(outcome, DisconnectedError):
             ticket.done(outcome)
 

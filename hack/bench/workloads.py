@@ -20,6 +20,8 @@ import modelpackage
 TITLES = {"W1": "W1 random forest, 4 floats", "W2": "W2 MNIST CNN, 784 floats", "W3": "W3 ResNet-18, one JPEG"}
 JSON = {"Content-Type": "application/json"}
 BUILD_SECONDS = 600
+#: What the graph gives, and so what every peer answers; ours would add label and confidence unasked.
+WANTED = [{"name": "probabilities"}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ def as_json(workload: Workload) -> Request:
         given = _given(workload, "BYTES", [1], data=[base64.b64encode(workload.picture).decode()])
     else:
         given = _given(workload, workload.datatype, list(workload.row.shape), data=_numbers(workload))
-    return Request(_path(workload), JSON, json.dumps({"inputs": [given]}).encode())
+    return Request(_path(workload), JSON, json.dumps({"inputs": [given], "outputs": WANTED}).encode())
 
 
 def as_binary(workload: Workload) -> Request:
@@ -122,7 +124,8 @@ def as_binary(workload: Workload) -> Request:
     if workload.picture:
         raw, datatype, shape = len(workload.picture).to_bytes(4, "little") + workload.picture, "BYTES", [1]
     given = _given(workload, datatype, shape, parameters={"binary_data_size": len(raw)})
-    head = json.dumps({"parameters": {"binary_data_output": True}, "inputs": [given]}).encode()
+    asked = {"parameters": {"binary_data_output": True}, "inputs": [given], "outputs": WANTED}
+    head = json.dumps(asked).encode()
     headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
     return Request(_path(workload), headers, head + raw)
 
@@ -141,7 +144,8 @@ def as_grpc(workload: Workload) -> Request:
     """
     shape = b"".join(_varint(size) for size in workload.row.shape)
     tensor = _field(1, workload.tensor.encode()) + _field(2, workload.datatype.encode()) + _field(3, shape)
-    message = _field(1, workload.model.encode()) + _field(5, tensor) + _field(7, workload.row.tobytes())
+    wanted = b"".join(_field(6, _field(1, output["name"].encode())) for output in WANTED)
+    message = _field(1, workload.model.encode()) + _field(5, tensor) + wanted + _field(7, workload.row.tobytes())
     return Request("", {}, message)
 
 

@@ -97,7 +97,8 @@ class Methods:
         try:
             self._predictor.admit()
             if len(content) > SMALL_BYTES and not memory.fits(len(content)):
-                raise OverloadedError("the requests in work fill the memory; try again in a second")  # noqa: TRY301  # to where all errors go
+                # Raised to where all errors go.
+                raise OverloadedError("the requests in work fill the memory; try again in a second")  # noqa: TRY301
             taken = len(content)
             memory.take(taken)
             message = pb.ModelInferRequest()
