@@ -69,8 +69,8 @@ def program(name: str, python: Path | str = sys.executable, *, named: bool = Tru
 
 
 CONTESTANTS = (
-    Peer("slipway", {"json": "json", "binary": "binary", "grpc": "grpc"}, slipway()),
-    Peer("slipway-unbatched", {"json": "json"}, slipway("--max-batch-rows", "1")),
+    Peer("slipway", {"json": "our-json", "binary": "our-binary", "grpc": "our-grpc"}, slipway()),
+    Peer("slipway-unbatched", {"json": "our-json"}, slipway("--max-batch-rows", "1")),
     Peer("kserve", {"json": "json", "binary": "binary", "grpc": "grpc"}, program("kserve_server.py")),
     Peer(
         "mlserver",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import modelpackage
 TITLES = {"W1": "W1 random forest, 4 floats", "W2": "W2 MNIST CNN, 784 floats", "W3": "W3 ResNet-18, one JPEG"}
 JSON = {"Content-Type": "application/json"}
 BUILD_SECONDS = 600
-#: What the graph gives, and so what every peer answers; ours would add label and confidence unasked.
+#: What the graph gives, under our name for it: asked for, so that we answer what the peers do and no label beside it.
 WANTED = [{"name": "probabilities"}]
 
 
@@ -109,23 +110,22 @@ def describe(name: str, package: modelpackage.Package, picture: bytes | None = N
     )
 
 
-def as_json(workload: Workload) -> Request:
+def as_json(workload: Workload, wanted: list[dict[str, str]] | None = None) -> Request:
     """Return the request as v2 JSON."""
     if workload.picture:
         given = _given(workload, "BYTES", [1], data=[base64.b64encode(workload.picture).decode()])
     else:
         given = _given(workload, workload.datatype, list(workload.row.shape), data=_numbers(workload))
-    return Request(_path(workload), JSON, json.dumps({"inputs": [given], "outputs": WANTED}).encode())
+    return Request(_path(workload), JSON, _body({"inputs": [given]}, wanted))
 
 
-def as_binary(workload: Workload) -> Request:
+def as_binary(workload: Workload, wanted: list[dict[str, str]] | None = None) -> Request:
     """Return the request with v2's binary tensor extension, and the answer asked for likewise."""
     raw, datatype, shape = workload.row.tobytes(), workload.datatype, list(workload.row.shape)
     if workload.picture:
         raw, datatype, shape = len(workload.picture).to_bytes(4, "little") + workload.picture, "BYTES", [1]
     given = _given(workload, datatype, shape, parameters={"binary_data_size": len(raw)})
-    asked = {"parameters": {"binary_data_output": True}, "inputs": [given], "outputs": WANTED}
-    head = json.dumps(asked).encode()
+    head = _body({"parameters": {"binary_data_output": True}, "inputs": [given]}, wanted)
     headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
     return Request(_path(workload), headers, head + raw)
 
@@ -137,19 +137,31 @@ def as_plain(workload: Workload) -> Request:
     return _plain("/predict", {"rows": [_numbers(workload)]})
 
 
-def as_grpc(workload: Workload) -> Request:
+def as_grpc(workload: Workload, wanted: list[dict[str, str]] | None = None) -> Request:
     """Return a ModelInferRequest, its tensor as raw content, as kserve's own client sends it.
 
     Written by hand, so that the measuring process needs no stubs: the field numbers are the protocol's.
     """
     shape = b"".join(_varint(size) for size in workload.row.shape)
     tensor = _field(1, workload.tensor.encode()) + _field(2, workload.datatype.encode()) + _field(3, shape)
-    wanted = b"".join(_field(6, _field(1, output["name"].encode())) for output in WANTED)
-    message = _field(1, workload.model.encode()) + _field(5, tensor) + wanted + _field(7, workload.row.tobytes())
+    outputs = b"".join(_field(6, _field(1, output["name"].encode())) for output in wanted or ())
+    message = _field(1, workload.model.encode()) + _field(5, tensor) + outputs + _field(7, workload.row.tobytes())
     return Request("", {}, message)
 
 
-FORMS = {"json": as_json, "binary": as_binary, "plain": as_plain, "grpc": as_grpc}
+FORMS = {
+    "json": as_json,
+    "binary": as_binary,
+    "plain": as_plain,
+    "grpc": as_grpc,
+    "our-json": partial(as_json, wanted=WANTED),
+    "our-binary": partial(as_binary, wanted=WANTED),
+    "our-grpc": partial(as_grpc, wanted=WANTED),
+}
+
+
+def _body(fields: dict[str, Any], wanted: list[dict[str, str]] | None) -> bytes:
+    return json.dumps(fields | ({"outputs": wanted} if wanted else {})).encode()
 
 
 def _loaded(path: Path) -> modelpackage.Package | None:
