@@ -110,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", parents=[profile], help="answer v2 requests with a package, on this machine")
     serve.add_argument("package", help="a path, file:///path or s3://bucket/name/sha256-...")
-    serve.add_argument("--http-port", default="8080", metavar="PORT", help="0 picks a free one")
-    serve.add_argument("--grpc-port", default="8081", metavar="PORT", help="0 picks a free one")
+    serve.add_argument("--http-port", metavar="PORT", help="0 picks a free one, default 8080")
+    serve.add_argument("--grpc-port", metavar="PORT", help="0 picks a free one, default 8081")
     takes_keys(serve)
     serve.set_defaults(command=_serve)
     return parser
@@ -243,11 +243,16 @@ def _serve(options: argparse.Namespace) -> int:
     home = Home()
     package = fetch(options.package, home.path / "packages", trusted(options))
     # -P: a folder of the user's own that is called serving must not be taken for ours.
-    command = [sys.executable, "-P", "-m", "serving", "--package", str(package.path), "--digest", package.digest]
-    command += ["--host", "127.0.0.1", "--http-port", options.http_port, "--grpc-port", options.grpc_port]
-    # On a laptop nobody else sends requests that a drain would wait for, and somebody wants to look.
-    command += ["--drain-seconds", "0", "--page", "true"]
-    command += ["--public-keys", str(options.public_keys)] if options.public_keys else []
+    command = [sys.executable, "-P", "-m", "serving", "--package", str(package.path)]
+    # On a laptop nobody else sends requests that a drain would wait for, and somebody wants to look. What the
+    # environment says of these wins, as it does for the predictor's own defaults.
+    ours = {"digest": package.digest, "host": "127.0.0.1", "drain-seconds": "0", "page": "true"}
+    given = {name.replace("_", "-"): getattr(options, name) for name in ("http_port", "grpc_port", "public_keys")}
+    for name, value in ours.items():
+        if not os.environ.get(f"SLIPWAY_{name.replace('-', '_').upper()}"):
+            command += [f"--{name}", value]
+    for name, value in given.items():
+        command += [f"--{name}", str(value)] if value is not None else []
     # The predictor takes this process over: signals and the exit code are its own.
     os.execve(sys.executable, command, {**os.environ, **home.quiet()})  # noqa: S606 (our own module)
 
