@@ -23,7 +23,7 @@ from serving.server import run
 from serving.settings import Settings
 
 #: Collections: after this many new objects that stay, and the older ones after this many of the younger.
-COLLECT = (50_000, 10, 10)
+COLLECT = (5_000, 20, 20)
 
 
 def serve(package: Package, settings: Settings, environment: Mapping[str, str]) -> None:
