@@ -1,4 +1,7 @@
-"""How many bytes the requests in work take, all together: bodies, messages, and the pixels of pictures."""
+"""How many bytes the requests in work take, all together: bodies, messages, and the pixels of pictures.
+
+Refuses nothing itself; may be imported by every module of ``serving``.
+"""
 
 
 class Memory:
