@@ -1,9 +1,9 @@
 """What was answered, on its way to those who watch it: drift, live quality, the prediction log.
 
 In the event loop an answer is remembered for feedback and put in line; a thread hands what has gathered to the watchers
-every half second. Inputs are copied of a bounded number of rows each time, so watching costs a share of the machine that
-does not grow with the load, and at most as many requests wait as are kept. A watcher that fails is logged once and left
-out from then on; answers do not depend on it.
+every half second. Inputs are copied of a bounded number of rows each time, so watching costs a share of the machine
+that does not grow with the load, and at most as many requests wait as are kept. A watcher that fails is logged once and
+left out from then on; answers do not depend on it.
 """
 
 import traceback
