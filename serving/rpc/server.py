@@ -108,12 +108,10 @@ class Methods:
             error = None
         except Exception as failure:  # noqa: BLE001  # whatever it is, the client gets a status
             error = known(failure, visit.request_id)
-            await _abort(context, error)
-        else:
-            return answer
-        finally:
+        finally:  # before the client hears of it: whoever then reads the metrics finds the call counted
             memory.take(-taken)
             self._monitor.end(visit, error)
+        return await _abort(context, error) if error else answer
 
     async def _submit(self, message: Any, content: bytes, visit: Any, seconds: float | None) -> tuple[Query, Scores]:
         """Parse a call's content into the message and wait for the graph; a cancelled call takes its request along."""
