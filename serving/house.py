@@ -12,13 +12,14 @@ from serving.monitoring.metrics import Metrics
 from serving.monitoring.monitor import Monitor
 from serving.monitoring.observers import Observers, Watcher
 from serving.monitoring.predictions import PredictionLog
-from serving.monitoring.sink import S3, open_sink
+from serving.monitoring.sink import open_sink
 from serving.monitoring.state import State
 from serving.monitoring.tracing import open_tracing
 from serving.predictor import Predictor
 from serving.rest.inference import Inference
 from serving.rest.service import Service
 from serving.rest.site import Site
+from serving.s3 import S3
 from serving.server import run
 from serving.settings import Settings
 
@@ -86,11 +87,5 @@ def _prediction_log(
 ) -> PredictionLog | None:
     if settings.prediction_log is None:
         return None
-    endpoint, key = environment.get("AWS_ENDPOINT_URL"), environment.get("AWS_ACCESS_KEY_ID")
-    secret = environment.get("AWS_SECRET_ACCESS_KEY")
-    region = environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    server = (
-        S3(endpoint=endpoint, access_key=key, secret_key=secret, region=region) if endpoint and key and secret else None
-    )
-    sink = open_sink(settings.prediction_log, server)
+    sink = open_sink(settings.prediction_log, S3.of(environment))
     return PredictionLog(sink, package.descriptor, name=name, sample=settings.prediction_sample)

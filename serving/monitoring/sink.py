@@ -5,41 +5,20 @@ are given, never looked up, and are in no message. May be imported by ``serving.
 """
 
 import secrets
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from minio import Minio
 from minio.error import MinioException, S3Error
 
 from serving.errors import PredictorError, SettingsError
-
-#: The store is near, and the next try comes soon.
-CONNECT_SECONDS, READ_SECONDS = 2.0, 10.0
+from serving.s3 import S3
 
 
 class SinkError(PredictorError):
     """The store did not take an object; the message says why and holds no secret."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class S3:
-    """How to reach an S3 server.
-
-    Attributes:
-        endpoint: URL of the server, ``http://host:port`` or ``https://host``.
-        access_key: Name of the credential.
-        secret_key: The credential; never printed.
-        region: Region, for the signature.
-    """
-
-    endpoint: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    region: str = "us-east-1"
 
 
 class Sink(Protocol):
@@ -84,18 +63,9 @@ class BucketSink:
     """
 
     def __init__(self, server: S3, bucket: str, prefix: str) -> None:
-        address, secure = _address(server.endpoint)
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._client = Minio(
-            endpoint=address,
-            access_key=server.access_key,
-            secret_key=server.secret_key,
-            secure=secure,
-            region=server.region,
-            http_client=urllib3.PoolManager(timeout=timeout, retries=urllib3.Retry(0)),
-        )
+        self._client = server.client()
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
-        self._where = f"s3://{bucket}/{prefix}".rstrip("/") + f" on {address}"
+        self._where = f"s3://{bucket}/{prefix}".rstrip("/") + f" on {server.address()[0]}"
 
     def put(self, name: str, content: bytes) -> None:
         """Store an object."""
@@ -138,16 +108,3 @@ def open_sink(uri: str, server: S3 | None = None) -> Sink:
             f"{uri} needs an S3 server; set AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return BucketSink(server, parts.netloc, parts.path.strip("/"))
-
-
-def _address(endpoint: str) -> tuple[str, bool]:
-    """Return host and port of an S3 server, and whether it is reached by TLS."""
-    try:
-        parts = urlsplit(endpoint)
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-        if known and parts.path in ("", "/") and not parts.query:
-            return parts.netloc, parts.scheme == "https"
-    except ValueError:  # a port that is no number
-        pass
-    # The value stays out: it may hold a password.
-    raise SettingsError("AWS_ENDPOINT_URL names no S3 server; give it as http://host:port or https://host")

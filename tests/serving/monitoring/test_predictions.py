@@ -15,7 +15,8 @@ from modelpackage import Package, describe
 from serving.monitoring import predictions
 from serving.monitoring.predictions import PredictionLog
 from serving.monitoring.record import Record
-from serving.monitoring.sink import S3, SinkError, open_sink
+from serving.monitoring.sink import SinkError, open_sink
+from serving.s3 import S3
 
 TIME = 1_763_704_425.149
 OBJECT = re.compile(r"tiny/predictions/\d{4}-\d\d-\d\d/\d{6}-[0-9a-f]{8}-\d+\.jsonl\.gz")

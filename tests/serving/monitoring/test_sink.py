@@ -3,9 +3,10 @@ import threading
 
 import pytest
 
+from serving import s3
 from serving.errors import SettingsError
-from serving.monitoring import sink as module
-from serving.monitoring.sink import S3, SinkError, open_sink
+from serving.monitoring.sink import SinkError, open_sink
+from serving.s3 import S3
 
 #: Not made at random: it is in the name of a test, which every worker must call the same.
 SECRET = "f00d" * 8
@@ -87,7 +88,7 @@ def test_a_dead_endpoint_is_an_error_at_once():
 
 
 def test_a_server_that_never_answers_is_an_error(monkeypatch):
-    monkeypatch.setattr(module, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(s3, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sink = open_sink("s3://bucket", at(f"http://127.0.0.1:{silent.getsockname()[1]}"))
         with pytest.raises(SinkError, match="can't reach s3://bucket"):
