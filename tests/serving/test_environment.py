@@ -19,10 +19,10 @@ FOUND = "import sys, json, importlib.util as u; print(json.dumps([n for n in sys
 
 @pytest.fixture(scope="module")
 def python():
-    """The interpreter of an environment that has requirements/predictor.txt and nothing else."""
+    """The interpreter of an environment that has what hack/setup predictor installs and nothing else."""
     path = Path(os.environ.get("SLIPWAY_PREDICTOR_PYTHON") or ROOT / ".venv-predictor" / "bin" / "python")
     if not path.exists():
-        pytest.skip(f"no predictor environment at {path}; make one from requirements/predictor.txt")
+        pytest.skip(f"no predictor environment at {path}; make one: hack/setup predictor .venv-predictor")
     return str(path)
 
 
