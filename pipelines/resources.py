@@ -4,7 +4,7 @@ from kfp import dsl, kubernetes
 
 ENDPOINTS = ("SLIPWAY_STORE", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a mount point, not a temporary file)
-CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SLIPWAY_SIGNING_KEY")
 
 
 def step(task: dsl.PipelineTask, *, cached: bool = False) -> dsl.PipelineTask:
