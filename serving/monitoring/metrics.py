@@ -14,9 +14,11 @@ from prometheus_client.registry import Collector
 
 from modelpackage import Package
 from serving import log
+from serving.errors import OK, STATUS
 
 #: Seconds; from a tree on one row to a large network on a large batch.
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+PROTOCOLS = ("rest", "grpc")
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -61,9 +63,10 @@ class Metrics(Collector):
     """
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[str, str]] = Counter()
-        self.refusals: Counter[str] = Counter()
-        self.in_flight = {"rest": 0, "grpc": 0}
+        # Every series is there from the start: a rate can't see a counter's first step.
+        self.requests = Counter({(way, status.code(way)): 0 for way in PROTOCOLS for status in (OK, *STATUS.values())})
+        self.refusals = Counter({status.reason: 0 for status in STATUS.values()})
+        self.in_flight = dict.fromkeys(PROTOCOLS, 0)
         self.connections = self.pending_bytes = 0
         self.preprocess, self.queue, self.predict, self.postprocess = (Histogram(SECONDS) for _ in range(4))
         self.batch = Histogram(ROWS)

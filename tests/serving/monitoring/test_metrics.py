@@ -99,3 +99,9 @@ def test_a_scrape_is_the_same_text_for_anyone_who_asks(alone):
     answer = httpx.get(f"{alone.http}/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert len(answer.content) < 64 << 10
+
+
+def test_every_series_of_requests_is_there_before_the_first_so_that_a_rate_sees_it():
+    registry = scraped(Metrics())
+    assert registry.get_sample_value("slipway_requests_total", {"protocol": "grpc", "code": "INTERNAL"}) == 0
+    assert registry.get_sample_value("slipway_refusals_total", {"reason": "internal"}) == 0

@@ -48,15 +48,15 @@ def test_every_end_of_a_request_is_counted_once_under_its_code(monitor, lines, p
     assert monitor.metrics.in_flight[protocol] == 1
     monitor.end(visit, error)
     assert monitor.metrics.in_flight == {"rest": 0, "grpc": 0}
-    assert monitor.metrics.requests == {(protocol, {"rest": rest, "grpc": grpc}[protocol]): 1}
-    assert monitor.metrics.refusals == ({reason: 1} if reason else {})
+    assert +monitor.metrics.requests == {(protocol, {"rest": rest, "grpc": grpc}[protocol]): 1}
+    assert +monitor.metrics.refusals == ({reason: 1} if reason else {})
     assert len(lines()) == 1
 
 
 @pytest.mark.parametrize("error", STATUS)
 def test_a_refusal_is_counted_by_a_reason_of_its_own(monitor, error):
     monitor.refused(error("why"))
-    assert monitor.metrics.refusals == {STATUS[error].reason: 1}
+    assert +monitor.metrics.refusals == {STATUS[error].reason: 1}
     assert len({status.reason for status in STATUS.values()}) == len(STATUS)
 
 
@@ -110,4 +110,4 @@ def test_a_quiet_monitor_tells_of_what_got_no_answer(lines):
     quiet.end(quiet.begin("rest", "x", {}))
     quiet.end(quiet.begin("rest", "x", {}), InvalidInputError("no"))
     assert [json.loads(line)["code"] for line in lines()] == ["400"]
-    assert quiet.metrics.requests == {("rest", "200"): 1, ("rest", "400"): 1}
+    assert +quiet.metrics.requests == {("rest", "200"): 1, ("rest", "400"): 1}
