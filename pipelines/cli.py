@@ -1,32 +1,31 @@
 """The command line: one function per command of ``slipway``; imports wait until a command needs them."""
 
 import argparse
+import importlib.util
 import json
 import os
-import shlex
 import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pipelines import VERSION
 from pipelines.cli_data import add_parser as add_data
+from pipelines.cli_doctor import add_parser as add_doctor
 from pipelines.cli_models import add_parsers as add_models
 from pipelines.cli_optimize import add_parser as add_optimize
+from pipelines.cli_promote import add_parser as add_promote
+from pipelines.cli_run import add_parser as add_run
 from pipelines.cli_sign import add_parser as add_sign
-from pipelines.cli_sign import refuse_unsignable, takes_keys, trusted
+from pipelines.cli_sign import takes_keys, trusted
 from pipelines.cli_submit import add_parser as add_submit
-from pipelines.cli_submit import pipeline_of, takes_configuration
-
-if TYPE_CHECKING:
-    from components.config import Config
-    from pipelines.local import Outcome
+from pipelines.selftest import SelfTest
 
 PIPELINES = Path(__file__).parent
+SUMMARY = "From a labelled data set to a model that answers KServe v2 requests, with nothing left to glue."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="slipway", description=metadata.metadata("slipway")["Summary"])
-    parser.add_argument("--version", action="version", version=metadata.version("slipway"))
+    parser = argparse.ArgumentParser(prog="slipway", description=SUMMARY)
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.add_argument("--self-test", action=SelfTest, nargs=0, help="prove that this installation works, and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     profile = argparse.ArgumentParser(add_help=False)
     profile.add_argument("--profile", metavar="NAME", help="where things are: the variables in profiles/NAME.env")
@@ -78,10 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--name", help="the model's name")
     new.set_defaults(command=_new)
 
-    run = commands.add_parser("run", parents=[profile], help="run the pipeline on this machine")
-    takes_configuration(run)
-    run.set_defaults(command=_run)
-
+    add_run(commands, profile)
     add_submit(commands)
 
     compare = commands.add_parser("compare", help="runs side by side: settings that differ first, then results")
@@ -92,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     add_data(commands, profile)
     add_sign(commands, profile)
     add_optimize(commands, profile)
+    add_promote(commands, profile)
+    add_doctor(commands, profile)
 
     contract = commands.add_parser("contract", help="tell whether a model of your own fits")
     contract.add_argument("model", help="the name that it is registered under")
@@ -129,58 +128,6 @@ def _new(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    from components.config import read_config
-    from pipelines.home import Home
-    from pipelines.local import refuse_unusable, run_local
-
-    config = _placed(read_config(options.config, options.set))
-    refuse_untrainable(config)
-    refuse_unsignable()
-    home = Home()
-    refuse_unusable(config.plain(), home.path)
-    directory, destinations = home.new_run(config.name), home.destinations()
-    print(f"run       {directory}", flush=True)
-    outcome = run_local(pipeline_of(config), {"config": config.plain()}, directory, destinations | home.quiet(), _say)
-    _summarise(outcome, config, destinations)
-    return outcome.code
-
-
-def _placed(config: "Config") -> "Config":
-    """Return the configuration with a path of its data that holds wherever a step runs on this machine."""
-    if "://" in config.data.source:
-        return config
-    source = str(Path(config.data.source).expanduser().absolute())
-    return config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
-
-
-def refuse_untrainable(config: "Config") -> None:
-    """Refuse, before anything is started, what could not be trained on this machine."""
-    from components.models import find
-    from components.sweep import trials
-
-    for model in sorted({trial.train.model for trial in trials(config)}):
-        find(model).require()
-
-
-def _summarise(outcome: "Outcome", config: "Config", destinations: dict[str, str]) -> None:
-    for name in ("profile", "report"):
-        if (outcome.directory / f"{name}.html").exists():
-            print(f"{name:<9} {(outcome.directory / f'{name}.html').as_uri()}")
-    if outcome.published:
-        print(f"package   {outcome.published['uri']}")
-        tracking = destinations["MLFLOW_TRACKING_URI"]
-        if outcome.published["version"]:
-            called = f"{config.name} version {outcome.published['version']} ({', '.join(outcome.published['aliases'])})"
-            print(f"mlflow    {called}, run {outcome.published['run']}")
-            seen = tracking if tracking.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(tracking)}"
-            print(f"          see it: {seen}")
-        profile = os.environ.get("SLIPWAY_PROFILE")
-        places = f" --profile {profile}" if profile else ""
-        print(f"next      slipway serve {shlex.quote(outcome.published['uri'])}{places}")
-        print("passed")
-
-
 def _compare(options: argparse.Namespace) -> int:
     from pipelines.compare import compare, render_html, render_text
     from pipelines.home import Home
@@ -211,13 +158,17 @@ def _compile(options: argparse.Namespace) -> int:
     from components.ports import IMAGE
     from pipelines.compile import compile_pipelines
     from pipelines.errors import RunError
+    from pipelines.versions import RESOURCES, resources
 
-    for name, compiled in compile_pipelines(options.image or IMAGE).items():
-        path = options.output / name
+    compiled = compile_pipelines(options.image or IMAGE)
+    files = {options.output / name: text for name, text in compiled.items()}
+    if options.output == PIPELINES and RESOURCES.parent.exists():
+        files[RESOURCES] = resources(compiled)
+    for path, text in files.items():
         if not options.check:
-            path.write_text(compiled, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
             print(f"wrote {path}")
-        elif not path.exists() or path.read_text(encoding="utf-8") != compiled:
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
             raise RunError(f"{path} is stale; run: slipway compile")
         else:
             print(f"{path} is what the sources say")
@@ -238,8 +189,13 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from components.fetch import fetch
+    from pipelines.errors import RunError
     from pipelines.home import Home
 
+    if importlib.util.find_spec("serving") is None:
+        raise RunError(
+            "there is no predictor in this installation; serve with the predictor's image, or from a checkout"
+        )
     home = Home()
     package = fetch(options.package, home.path / "packages", trusted(options))
     # -P: a folder of the user's own that is called serving must not be taken for ours.
@@ -255,7 +211,3 @@ def _serve(options: argparse.Namespace) -> int:
         command += [f"--{name}", str(value)] if value is not None else []
     # The predictor takes this process over: signals and the exit code are its own.
     os.execve(sys.executable, command, {**os.environ, **home.quiet()})  # noqa: S606 (our own module)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -1,7 +1,7 @@
 """One run of a compiled pipeline by kfp.local, as a process of its own: kfp keeps global state and patches ``print``.
 
-Usage: ``python -m pipelines.engine PACKAGE ROOT ARGUMENTS_JSON``. Talks on standard output only; :mod:`pipelines.local`
-reads it.
+Usage: ``python -m pipelines.engine PACKAGE ROOT ARGUMENTS_JSON RUNNER``. Talks on standard output only;
+:mod:`pipelines.local` reads it.
 """
 
 import fcntl
@@ -11,30 +11,36 @@ import shlex
 import sys
 import warnings
 from pathlib import Path
+from typing import Any, Literal
 
 import yaml
 from kfp import components, local
 
 from components.tracking import Tracking
+from pipelines import containers
 
 SQLITE = "sqlite:///"
 
 
-def main(package: Path, root: Path, arguments: dict[str, object]) -> int:
+def main(package: Path, root: Path, arguments: dict[str, Any], runner: Literal["subprocess", "docker"]) -> int:
     """Run the pipeline.
 
     Args:
         package: The compiled file.
         root: Directory for the artifacts of every step.
         arguments: Pipeline parameters.
+        runner: Each step is a process of this machine, or a container.
 
     Returns:
         0 if every step succeeded, else 1.
     """
     initialise_tracking(os.environ["MLFLOW_TRACKING_URI"])
-    pipeline = components.load_component_from_text(without_retries(package.read_text(encoding="utf-8")))
+    compiled = without_retries(package.read_text(encoding="utf-8"))
+    pipeline = components.load_component_from_text(compiled)
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=in_containers(compiled, root, arguments)
+        if runner == "docker"
+        else local.SubprocessRunner(use_venv=False),
         pipeline_root=str(root),
         raise_on_error=True,
         enable_caching=False,
@@ -49,6 +55,15 @@ def main(package: Path, root: Path, arguments: dict[str, object]) -> int:
         print(error, flush=True)  # noqa: T201 (the channel to the parent)
         return 1
     return 0
+
+
+def in_containers(compiled: str, root: Path, arguments: dict[str, Any]) -> local.DockerRunner:
+    """Return kfp's runner of containers, and make what they write into theirs."""
+    places = containers.Places.of(os.environ, arguments["config"])
+    root.mkdir(exist_ok=True)
+    places.hand_over(root)
+    spec = next(yaml.safe_load_all(compiled))
+    return local.DockerRunner(**containers.settings(spec, arguments, places, root.parent, containers.processors()))
 
 
 def without_retries(compiled: str) -> str:
@@ -80,4 +95,5 @@ def initialise_tracking(uri: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])))
+    runner: Any = sys.argv[4]
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), runner))

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.errors import RunError, error_of
+
+Runner = Literal["subprocess", "docker"]
 
 PASSED, REFUSED, ERROR = 0, 1, 2
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -25,6 +27,8 @@ STARTED = re.compile(r"INFO - Executing task '([\w-]+)'")
 ENDED = re.compile(r"(?:INFO|ERROR) - Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 SAID = re.compile(r"^\s*\[slipway\] (.*)")
 TOLD_ERROR = re.compile(r"^(?:trial \d+/\d+: )?error: ")
+#: In place of the shell's one word.
+OUT_OF_MEMORY = "it was killed, as happens when memory runs out; with --runner docker, --memory allows more"
 #: The step that runs several times at once.
 PARALLEL = "attempt"
 USED = re.compile(r"^(?:trial \d+/\d+: )?used [\d.]+ s and (\d+) MB$")
@@ -84,6 +88,7 @@ def run_local(
     directory: Path,
     environment: Mapping[str, str],
     say: Callable[[str], None],
+    runner: Runner = "subprocess",
 ) -> Outcome:
     """Run a compiled pipeline and follow it.
 
@@ -93,24 +98,27 @@ def run_local(
         directory: Empty; gets ``log.txt``, ``run.json``, and the artifacts of every step under ``steps/``.
         environment: For the steps: where store and MLflow are.
         say: Called with each line for the user.
+        runner: Each step is a process of this machine, or a container.
     """
     directory = directory.absolute()
     log = directory / "log.txt"
     command = [sys.executable, "-m", "pipelines.engine", str(package), str(directory / "steps")]
+    command += [json.dumps(dict(arguments)), runner]
     # kfp.local leaves each step's source in a temporary folder; here it goes with the run's own.
     scratch = directory / "tmp"
     scratch.mkdir()
     environment = {**environment, "SLIPWAY_RUN": directory.name, "TMPDIR": str(scratch)}
     with (
         log.open("w", encoding="utf-8") as file,
-        _engine([*command, json.dumps(dict(arguments))], environment) as engine,
+        _cleared(directory, runner),
+        _engine(command, environment) as engine,
     ):
         steps = follow(_copied(engine, file), say)
     shutil.rmtree(scratch)
     for page in (*directory.glob("steps/*/prepare/profile"), *directory.glob("steps/*/assess/report")):
         shutil.copyfile(page, directory / f"{page.name}.html")
     outcome = Outcome(
-        code=_exit_code(engine.returncode, steps),
+        code=exit_code(engine.returncode, steps, published=_content(directory, "publish/record") is not None),
         config={**arguments.get("config", {}), **_chosen(directory)},
         steps=steps,
         directory=directory,
@@ -120,12 +128,26 @@ def run_local(
     )
     _save(outcome)
     if outcome.code != PASSED:
-        failed = [step for step in steps if step.state == "failed"]
-        cause = error_of("\n".join(failed[-1].log) if failed else log.read_text(encoding="utf-8"))
-        name = failed[-1].name if failed else "run"
-        say(cause if outcome.code == REFUSED else f"{name} failed: {cause}")
-        say(f"log       {log}")
+        _tell_failure(outcome, log, say)
     return outcome
+
+
+def _tell_failure(outcome: Outcome, log: Path, say: Callable[[str], None]) -> None:
+    failed = [step for step in outcome.steps if step.state == "failed"]
+    told = error_of("\n".join(failed[-1].log) if failed else log.read_text(encoding="utf-8"))
+    cause = OUT_OF_MEMORY if told == "Killed" else told
+    name = failed[-1].name if failed else "run"
+    say(cause if outcome.code == REFUSED else f"{name} failed: {cause}")
+    say(f"log       {log}")
+
+
+def _cleared(directory: Path, runner: Runner) -> AbstractContextManager[None]:
+    """Leave no container behind; entered before the engine, so that whatever could start one has ended."""
+    if runner == "subprocess":
+        return nullcontext()
+    from pipelines.containers import cleared
+
+    return cleared(directory)
 
 
 @contextmanager
@@ -168,7 +190,8 @@ def follow(lines: Iterator[str], say: Callable[[str], None]) -> list[StepRun]:
         elif match := ENDED.search(line):
             if match[2] == "FAILURE" or match[1] != PARALLEL:
                 step = next((step for step in running if step.name == match[1]), steps[-1])
-                _end(step, say, succeeded=match[2] == "SUCCESS")
+                broke = any("[slipway] error: " in told for told in step.log)  # see exit_code
+                _end(step, say, succeeded=match[2] == "SUCCESS" and not broke)
         elif running:
             for step in running:
                 step.log.append(line)
@@ -193,28 +216,47 @@ def _told(step: StepRun, text: str, say: Callable[[str], None]) -> None:
         say(f"  {step.name}: {text}")
 
 
-def refuse_unusable(config: Mapping[str, Any], home: Path) -> None:
+def exit_code(engine: int, steps: list[StepRun], *, published: bool) -> int:
+    """Return how the run ended: 0 passed, 1 refused by the gate, 2 error.
+
+    Args:
+        engine: Exit code of the engine.
+        steps: Of the run, at its end.
+        published: The run left the record of a publication.
+    """
+    # kfp takes a container that is gone before it was asked for its exit code for one that succeeded (one in a few
+    # hundred on a busy machine), so what the steps told and left has the last word.
+    if engine == 0 and published:
+        return PASSED
+    failed = [step.name for step in steps if step.state == "failed"]
+    refused = failed == ["refuse"] or (engine == 0 and any(step.name == "refuse" for step in steps))
+    return REFUSED if refused else ERROR
+
+
+def refuse_unusable(config: Mapping[str, Any], home: Path, runner: Runner = "subprocess") -> None:
     """Refuse what would go wrong in a library's silence.
 
-    kfp's local mode puts its interpreter for the text ``python3`` wherever it occurs, and the path of an sqlite file
-    inside MLflow's address can't have characters that mean something in an address.
+    Without containers, kfp's local mode puts its interpreter for the text ``python3`` wherever it occurs; with them, a
+    colon ends the path of a mount. The path of an sqlite file inside MLflow's address can't have characters that mean
+    something in an address.
 
     Args:
         config: Content of the configuration.
         home: Slipway's folder.
+        runner: How steps run.
 
     Raises:
         RunError: The text or a character occurs.
     """
     for where, value in (("the configuration", json.dumps(config)), ("the folder of the run", str(home))):
-        if "python3" in value:
+        if runner == "subprocess" and "python3" in value:
             raise RunError(
                 f"{where} contains 'python3', which kfp's local mode replaces by a path; choose another name"
             )
-    for character in "%?#":
-        if character in str(home):
+    for character, by in (*((character, "MLflow") for character in "%?#"), (":", "a container's mount")):
+        if character in str(home) and (character != ":" or runner == "docker"):
             raise RunError(
-                f"{home} contains {character!r}, which MLflow can't have there; set SLIPWAY_HOME to another folder"
+                f"{home} contains {character!r}, which {by} can't have there; set SLIPWAY_HOME to another folder"
             )
 
 
@@ -224,13 +266,6 @@ def _copied(engine: "subprocess.Popen[str]", file: Any) -> Iterator[str]:
     for line in engine.stdout:
         file.write(line)
         yield line
-
-
-def _exit_code(engine: int, steps: list[StepRun]) -> int:
-    if engine == 0:
-        return PASSED
-    failed = [step.name for step in steps if step.state == "failed"]
-    return REFUSED if failed == ["refuse"] else ERROR
 
 
 def _content(directory: Path, artifact: str) -> dict[str, Any] | None:

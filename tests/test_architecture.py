@@ -31,14 +31,23 @@ ONLY = {
         *(f"pipelines/{name}.py" for name in ("compile", "engine", "resources", "submit", "training")),
     },
     # A client of the cluster's API comes with it, so it is not even imported; see the file.
+    "docker": {"pipelines/containers.py", "pipelines/doctor/laptop.py"},
     "kserve": set(),
-    "grpc": {"serving/errors.py", "serving/server.py", "serving/rpc/server.py", "serving/monitoring/tracing.py"},
+    "grpc": {
+        "serving/errors.py",
+        "serving/server.py",
+        "serving/rpc/server.py",
+        "serving/monitoring/tracing.py",
+        "serving/selftest.py",
+    },
     "httptools": {"serving/rest/connection.py"},
     "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
     | {"components/sources/decode.py"},
     "torchvision": {"components/models/networks.py", "components/sources/decode.py"},
     "mlflow": {f"components/tracking/{name}.py" for name in ("__init__", "registry", "runs")},
-    "minio": {"components/store/bucket.py", "serving/monitoring/sink.py"},
+    # Its client knows every kind of kubeconfig; what is asked is JSON.
+    "kubernetes": {"pipelines/kube.py"},
+    "minio": {"components/store/bucket.py", "serving/fetch.py", "serving/monitoring/sink.py", "serving/s3.py"},
 }
 #: Loading one of these runs code of whoever wrote the file.
 UNSAFE = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal", "skops"}

@@ -126,7 +126,7 @@ def engine() -> Iterator[Finding]:
     if util.find_spec("docker") is None:
         yield ok(f"the docker library is not installed; {needed}")
         return
-    import docker  # type: ignore[import-untyped]  # it comes without types
+    import docker
 
     try:
         _connect(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")

@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import kube_server
 import pytest
+
+from pipelines.kube import Cluster
 
 ROOT = Path(__file__).parents[2]
 SLIPWAY = str(Path(sys.executable).with_name("slipway"))
@@ -60,3 +63,17 @@ def passed(slipway) -> Command:
 @pytest.fixture(scope="session")
 def refused(slipway, passed) -> Command:
     return slipway("run", "configs/digits.yaml", "--set", "train.trees=40", "--set", "gate.minimum=1")
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An API server of Kubernetes on loopback that knows nothing yet; KUBECONFIG names it."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with kube_server.running(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(server) -> Cluster:
+    """A connection to it."""
+    return Cluster.connect()

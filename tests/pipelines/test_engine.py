@@ -41,7 +41,7 @@ def test_a_path_with_a_space_does_not_fall_apart(tmp_path):
     program = (
         f"import sys; sys.executable = {str(interpreter)!r}; from pathlib import Path; "
         "from pipelines.engine import main; "
-        f"sys.exit(main(Path({str(COMPILED)!r}), Path({str(place / 'steps')!r}), {{'config': {{}}}}))"
+        f"sys.exit(main(Path({str(COMPILED)!r}), Path({str(place / 'steps')!r}), {{'config': {{}}}}, 'subprocess'))"
     )
     environment = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "SLIPWAY_STORE": place.as_uri()}
     done = subprocess.run(

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 import modelpackage
 from pipelines.errors import RunError
-from pipelines.local import follow, refuse_unusable
+from pipelines.local import ERROR, PASSED, REFUSED, StepRun, exit_code, follow, refuse_unusable
 
 LOG = """\
 05:35:55.9 - INFO - Running pipeline: \x1b[95m'training'\x1b[0m
@@ -103,6 +103,27 @@ def test_a_failing_step_ends_with_two_tells_its_own_error_and_its_log_and_is_tri
     assert log.read_text().count("Executing task") == 1
 
 
+def test_a_step_that_told_an_error_has_failed_even_where_its_exit_code_got_lost():
+    lost = re.sub(r"ERROR - (Task .*)FAILURE", r"INFO - \1SUCCESS", LOG)
+    assert lost.count("with status \x1b[91mSUCCESS") == 1
+    assert [step.state for step in follow(iter(lost.splitlines(keepends=True)), print)] == ["done", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "steps", "published", "code"),
+    [
+        (0, [("assess", "done"), ("publish", "done")], True, PASSED),
+        (1, [("assess", "done"), ("refuse", "failed")], False, REFUSED),
+        (1, [("assess", "failed")], False, ERROR),
+        (0, [("assess", "done"), ("refuse", "done")], False, REFUSED),
+        (0, [("assess", "done"), ("publish", "done")], False, ERROR),
+    ],
+    ids=["passed", "refused", "failed", "refusal taken for a success", "failed publish taken for a success"],
+)
+def test_a_step_whose_exit_code_got_lost_is_judged_by_what_it_left(engine, steps, published, code):
+    assert exit_code(engine, [StepRun(*step) for step in steps], published=published) == code
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_with_its_steps(tmp_path, number):
     command = [sys.executable, "-m", "pipelines", "run", "configs/digits.yaml", "--set", "train.trees=10000"]
@@ -125,6 +146,13 @@ def environment_of(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def test_containers_need_no_colon_in_the_folder_and_may_have_python3_anywhere():
+    refuse_unusable({"name": "python3"}, Path("/opt/python3/runs"), "docker")
+    with pytest.raises(RunError, match="contains ':', which a container's mount can't have"):
+        refuse_unusable({}, Path("/a:b"), "docker")
+    refuse_unusable({}, Path("/a:b"), "subprocess")
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,15 @@ README = (ROOT / "README.md").read_text()
 #: Where each command is run; the key is how the command begins.
 RUN_BY = {
     "make demo": ".ci/run",
+    "make images": ".ci/run",
+    "make test-cluster": ".ci/run",
+    "make lint": ".github/workflows/ci.yaml",
+    "make cluster-up": ".github/workflows/ci.yaml",
+    "kubectl apply -k kustomize/overlays/local": "test_apply.py",
     "make test": ".ci/run",
     "slipway run configs/digits.yaml --set name=digits-cnn": "test_the_network_runs_as_the_readme_says",
     "slipway run configs/digits.yaml --profile services": "test_services.py",
+    "slipway run configs/digits.yaml --runner docker": "test_containers.py",
     "slipway run configs/digits.yaml": "test_local.py",
     "make services": "test_services.py",
     "slipway run configs/iris.yaml": "test_own_data.py",
@@ -35,6 +41,8 @@ RUN_BY = {
     "slipway trace --request": "test_cli_models.py",
     "slipway rollback": "test_cli_models.py",
     "slipway register": "test_cli_models.py",
+    "slipway promote": "test_cli_promote.py",
+    "slipway doctor": "test_cli_doctor.py",
     "slipway gc": "test_cli_models.py",
     "slipway data push": "test_cli_data.py",
     "slipway contract": "test_cli.py",
@@ -52,7 +60,7 @@ RUN_BY = {
 def commands() -> list[str]:
     """Indented lines of the README that begin with a program's name, continued lines joined."""
     text = README.replace("\\\n", " ")
-    lines = re.findall(r"^    ((?:make|slipway|kfp|curl|mlflow) .*)$", text, re.MULTILINE)
+    lines = re.findall(r"^    ((?:make|slipway|kfp|kubectl|curl|mlflow) .*)$", text, re.MULTILINE)
     return [re.sub(r"\s+", " ", line.split("  #")[0]).strip() for line in lines]
 
 
@@ -64,7 +72,7 @@ def test_every_command_is_run_somewhere():
 
 def test_where_a_command_is_said_to_be_run_exists():
     for command, place in RUN_BY.items():
-        if place == ".ci/run":
+        if place in (".ci/run", ".github/workflows/ci.yaml"):
             assert command in (ROOT / place).read_text()
         elif place.endswith(".py"):
             assert list((ROOT / "tests").rglob(place))
