@@ -1,4 +1,4 @@
-"""``python -m serving``: settings, load, prove, start. A refusal is one line on standard error and exit code 1.
+"""``python -m serving``: settings, load, prove, start. A refusal is one sentence and exit code 1.
 
 ``--health`` asks a running server and ``--self-test`` proves this installation; each stands first, before its settings.
 """
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     # Imported here so that a health check needs none of it.
     from modelpackage import PackageError
     from serving.errors import SettingsError
+    from serving.refusal import refuse
     from serving.settings import Settings
 
     try:
@@ -32,8 +33,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             return self_test(settings.package if "package" in settings.model_fields_set else SAMPLE, environment)
         _serve(Settings.read(arguments, environment).fitted(), environment)
     except (PackageError, SettingsError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(str(error))
     except KeyboardInterrupt:
         return 130
     return 0

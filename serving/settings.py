@@ -130,7 +130,13 @@ def variable(name: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m serving",
+        description=__doc__,
+        epilog="As first argument, --health asks a running server whether it is ready, and --self-test proves this "
+        "installation; each ends with 0 or 1.",
+        allow_abbrev=False,
+    )
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f", default {field.default}"
         parser.add_argument(flag(name), help=f"{field.description} [{variable(name)}{default}]")

@@ -78,6 +78,7 @@ def test_who_may_reach_whom_is_what_was_meant(overlay, store):
         "trainer": Endpoint({**CLIENT, "app.kubernetes.io/name": "trainer", "slipway.dev/predictor": "client",
                              "slipway.dev/api-server": "client"}),
         "step": Endpoint(STEP),
+        "step elsewhere": Endpoint(STEP, namespace="kubeflow"),
         "predictor": Endpoint(PREDICTOR),
         "mlflow": Endpoint(MLFLOW),
         "postgres": Endpoint({"app.kubernetes.io/name": "postgres"}),
@@ -101,6 +102,7 @@ def test_who_may_reach_whom_is_what_was_meant(overlay, store):
     assert matrix(documents(overlay), sources, targets) == {
         "trainer": {"store", "mlflow", "API server"} | asked if overlay == "local" else {"store", "mlflow"} | asked,
         "step": {"store", "mlflow", "API server"},
+        "step elsewhere": {"store", "mlflow"} | outside,
         "predictor": {"store"},
         "mlflow": {"store", "postgres"},
         "postgres": set(),
