@@ -51,18 +51,18 @@ local-model: setup ## name the package that configs/digits.yaml trains now in ku
 lock: setup ## write requirements/ anew from pyproject.toml
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" hack/lock
 
-# Name, role, suffix of the tag. The label of the sources tells the tests whether an image is that of this tree.
-image = docker build -f Dockerfile.$(1) -t slipway/$(1):0.1.0$(3) $(2:%=--build-arg ROLE=%) --build-arg VERSION=0.1.0 \
+# Name, target, suffix of the tag. The label of the sources tells the tests whether an image is that of this tree.
+image = docker build -f Dockerfile.$(1) -t slipway/$(1):0.1.0$(3) $(2:%=--target %) --build-arg VERSION=0.1.0 \
   --build-arg REVISION=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown) \
   --build-arg SOURCES=$$(hack/sources Dockerfile.$(1) $(2)) .
 
 images: ## build the container images of the steps, of the predictor and of MLflow
-	$(call image,component,component)
+	$(call image,component,cpu)
 	$(call image,predictor)
 	$(call image,mlflow)
 
 images-gpu: ## build the steps' image with torch and CUDA (gigabytes)
-	$(call image,component,torch,-gpu)
+	$(call image,component,gpu,-gpu)
 
 cluster-up: ## make a cluster with kind, KServe, Kubeflow Pipelines and ours in it
 	@hack/cluster up

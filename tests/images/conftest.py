@@ -14,12 +14,12 @@ import pytest
 from engine import Image, docker
 
 ROOT = Path(__file__).parents[2]
-#: The role of an image's requirements, where its Dockerfile has several.
-ROLES = {"component": ["component"], "predictor": [], "mlflow": []}
+#: The stage that an image is, where its Dockerfile has several.
+TARGETS = {"component": ["cpu"], "predictor": [], "mlflow": []}
 
 
 def sources(image):
-    command = [sys.executable, str(ROOT / "hack" / "sources"), f"Dockerfile.{image}", *ROLES[image]]
+    command = [sys.executable, str(ROOT / "hack" / "sources"), f"Dockerfile.{image}", *TARGETS[image]]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -42,7 +42,7 @@ def find():
     return found
 
 
-@pytest.fixture(scope="session", params=sorted(ROLES))
+@pytest.fixture(scope="session", params=sorted(TARGETS))
 def image(find, request):
     """Each image in turn."""
     return find(request.param)

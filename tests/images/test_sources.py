@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: What the images are made of, with a file of each kind that must not count.
 TAKEN = {
-    "Dockerfile.some": "FROM base\nCOPY requirements/${ROLE}.txt app /x/\nCOPY --from=build /other /other\n",
+    "Dockerfile.some": "FROM base AS one\nCOPY requirements/one.txt app /x/\nCOPY --from=build /other /other\n"
+    "FROM one AS two\nCOPY requirements/two.txt /x/\n",
     "requirements/one.txt": "a==1",
     "requirements/two.txt": "a==2",
     "app/code.py": "code",
@@ -29,15 +30,15 @@ def tree(tmp_path):
     return tmp_path
 
 
-def digest(tree, role="one"):
-    command = [sys.executable, str(tree / "hack" / "sources"), "Dockerfile.some", role]
+def digest(tree, target="one"):
+    command = [sys.executable, str(tree / "hack" / "sources"), "Dockerfile.some", target]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("name", ["Dockerfile.some", "requirements/one.txt", "app/code.py"])
 def test_whatever_is_copied_counts(tree, name):
     before = digest(tree)
-    (tree / name).write_text(TAKEN[name] + "\n# changed\n")
+    (tree / name).write_text("# changed\n" + TAKEN[name])
     assert digest(tree) != before
 
 
@@ -57,8 +58,15 @@ def test_whatever_is_not_copied_does_not_count(tree, name):
     assert digest(tree) == before
 
 
-def test_the_role_counts(tree):
-    assert digest(tree, "one") != digest(tree, "two")
+def test_a_stage_counts_with_those_before_it(tree):
+    one, two = digest(tree, "one"), digest(tree, "two")
+    (tree / "requirements" / "two.txt").write_text("a==3")
+    assert (digest(tree, "one"), digest(tree, "two") != two) == (one, True)
+
+
+def test_a_stage_that_is_not_there_is_told(tree):
+    with pytest.raises(subprocess.CalledProcessError):
+        digest(tree, "three")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("Dockerfile.*")), ids=lambda path: path.name)
