@@ -51,8 +51,8 @@ local-model: setup ## name the package that configs/digits.yaml trains now in ku
 lock: setup ## write requirements/ anew from pyproject.toml
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" hack/lock
 
-# Name, target, suffix of the tag. The label of the sources tells the tests whether an image is that of this tree.
-image = docker build -f Dockerfile.$(1) -t slipway/$(1):0.1.0$(3) $(2:%=--target %) --build-arg VERSION=0.1.0 \
+# Name, target, suffix of the name. The label of the sources tells the tests whether an image is that of this tree.
+image = docker build -f Dockerfile.$(1) -t slipway/$(1)$(3):0.1.0 $(2:%=--target %) --build-arg VERSION=0.1.0 \
   --build-arg REVISION=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown) \
   --build-arg SOURCES=$$(hack/sources Dockerfile.$(1) $(2)) .
 

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     contract.set_defaults(command=_contract)
 
     compile_ = commands.add_parser("compile", help="write pipelines/training.yaml and pipelines/sweep.yaml")
-    compile_.add_argument("--image", metavar="IMAGE", help="the image of every step")
+    compile_.add_argument("--image", metavar="IMAGE", help="the image of every step, from now on")
     compile_.add_argument("--output", type=Path, default=PIPELINES, metavar="FOLDER")
     compile_.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
     compile_.set_defaults(command=_compile)
@@ -155,12 +155,12 @@ def _contract(options: argparse.Namespace) -> int:
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from components.ports import IMAGE
-    from pipelines.compile import compile_pipelines
+    from pipelines.compile import COMPILED, compile_pipelines, image_of
     from pipelines.errors import RunError
     from pipelines.versions import RESOURCES, resources
 
-    compiled = compile_pipelines(options.image or IMAGE)
+    # What was pinned stays pinned.
+    compiled = compile_pipelines(options.image or image_of(COMPILED["training.yaml"]))
     files = {options.output / name: text for name, text in compiled.items()}
     if options.output == PIPELINES and RESOURCES.parent.exists():
         files[RESOURCES] = resources(compiled)

@@ -19,6 +19,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     submit.add_argument("--endpoint", required=True, metavar="URL", help="the server's API, like http://host:8888")
     submit.add_argument("--experiment", default="slipway", metavar="NAME")
     submit.add_argument("--namespace", default="kubeflow", metavar="NAME")
+    submit.add_argument(
+        "--service-account", metavar="NAME", help="of the run's pods, instead of the server's own choice"
+    )
     submit.add_argument("--run-name", metavar="NAME")
     submit.add_argument("--token-file", type=Path, metavar="FILE", help="a bearer token for the server")
     submit.add_argument("--image", metavar="IMAGE", help="the image of every step, instead of the compiled one")
@@ -73,6 +76,7 @@ def _submit(options: argparse.Namespace) -> int:
             experiment=options.experiment,
             run_name=options.run_name,
             namespace=options.namespace,
+            service_account=options.service_account,
             token=token,
             cache=options.cache,
             timeout_seconds=options.timeout,

@@ -1,6 +1,7 @@
 """Compiles the graphs into one YAML file each: the same bytes from the same sources, wherever and whenever."""
 
 import itertools
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pipelines.errors import RunError
 from pipelines.lint import lint
 from pipelines.training import sweep, training
 
+#: Where a compiled file names the image of a step.
+OF_A_STEP = re.compile(r"^( {8}image: )(.+)$", re.MULTILINE)
 HEADER = "# Compiled from pipelines/training.py; write it anew with: slipway compile\n"
 PIPELINES = {"training.yaml": training, "sweep.yaml": sweep}
 COMPILED = {name: Path(__file__).with_name(name) for name in PIPELINES}
@@ -46,4 +49,10 @@ def _content(path: Path) -> str:
 
 def with_image(compiled: str, image: str) -> str:
     """Return a compiled pipeline whose steps run in another image."""
-    return compiled.replace(f"image: {IMAGE}\n", f"image: {image}\n")
+    return OF_A_STEP.sub(lambda found: found[1] + image, compiled)
+
+
+def image_of(path: Path) -> str:
+    """Return the image that a compiled file's steps run in; ours, if there is no such file."""
+    found = OF_A_STEP.search(path.read_text(encoding="utf-8")) if path.exists() else None
+    return found[2] if found else IMAGE

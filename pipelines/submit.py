@@ -46,6 +46,7 @@ def submit(
     experiment: str,
     run_name: str | None,
     namespace: str,
+    service_account: str | None,
     token: str | None,
     cache: bool,
     timeout_seconds: float,
@@ -58,6 +59,7 @@ def submit(
         arguments: Pipeline parameters.
         endpoint: URL of the server's API.
         experiment: Its name; created on demand.
+        service_account: Of the run's pods; the server chooses without.
         run_name: What the run is called; by the pipeline and the time without.
         namespace: Kubernetes namespace of the run.
         token: Bearer token, or none.
@@ -84,6 +86,7 @@ def submit(
             run_name=run_name,
             experiment_name=experiment,
             namespace=namespace,
+            service_account=service_account,
             # None leaves each step's own choice; True would cache what must not be cached.
             enable_caching=None if cache else False,
         )

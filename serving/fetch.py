@@ -80,6 +80,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         load(folder, digest=place.digest)
     except (PackageError, PredictorError) as error:
         return refuse(str(error))
+    except OSError as error:  # the volume is full, or not ours
+        return refuse(f"can't write {folder}: {error.strerror}; check the volume and its room")
     log("fetched", package=uri, files=count, seconds=round(time.monotonic() - begun, 2))
     return 0
 

@@ -1,3 +1,6 @@
+import re
+import shutil
+import subprocess
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -18,6 +21,21 @@ def script():
 
 
 @pytest.mark.parametrize("overlay", ["staging", "production"])
+def test_nothing_of_ours_is_left_without_a_registry(script, overlay, tmp_path):
+    if not shutil.which("kubectl"):
+        pytest.skip("no kubectl on the PATH")
+    shutil.copytree(ROOT / "kustomize", tmp_path / "kustomize")
+    shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    path = tmp_path / "kustomize" / "overlays" / overlay / "kustomization.yaml"
+    pins = {image: (f"ghcr.io/someone/{image}", DIGEST) for image in script.wanted(path.read_text())}
+    path.write_text(script.pinned(path.read_text(), pins))
+    rendered = subprocess.run(["kubectl", "kustomize", path.parent], capture_output=True, text=True, check=True).stdout
+    images = set(re.findall(r"^ +(?:- )?image: (.*slipway/.*)$", rendered, re.MULTILINE))
+    # Steps of a pipeline lie inside a document of their own, which is compiled anew.
+    assert images - {"slipway/component:0.1.0"} == {f"{name}@{digest}" for name, digest in pins.values()}
+
+
+@pytest.mark.parametrize("overlay", ["staging", "production"])
 def test_an_overlay_gets_the_digests_and_keeps_the_rest(script, overlay):
     text = (ROOT / "kustomize" / "overlays" / overlay / "kustomization.yaml").read_text()
     pins = {image: (f"ghcr.io/someone/{image}", DIGEST) for image in script.IMAGES}
@@ -32,6 +50,13 @@ def test_a_second_time_replaces_the_first(script):
     pins = {"slipway/mlflow": ("registry/slipway/mlflow", DIGEST)}
     once = script.pinned("resources:\n  - ../../base\n", pins)
     assert script.pinned(once, pins) == once
+    behind = script.pinned("images:\n- name: x\n  newTag: y\nnamespace: slipway\n", pins)
+    assert yaml.safe_load(behind) == {"namespace": "slipway"} | yaml.safe_load(once[once.index("images:") :])
+
+
+def test_the_image_for_gpus_is_pushed_where_it_is_used(script):
+    assert script.GPU in script.wanted("components:\n  - ../../components/gpu\n")
+    assert script.GPU not in script.wanted("components:\n  - ../../components/keda\n")
 
 
 def test_the_images_are_those_that_make_images_builds(script):

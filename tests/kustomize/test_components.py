@@ -134,7 +134,7 @@ def test_the_gpu_goes_to_the_container_that_trains(tmp_path):
     containers = {each["name"]: each for each in (*pod["initContainers"], *pod["containers"])}
     holders = [name for name, each in containers.items() if "nvidia.com/gpu" in each["resources"]["limits"]]
     assert holders == ["train"]
-    assert containers["train"]["image"] == "slipway/component:0.1.0-gpu"
+    assert containers["train"]["image"] == "slipway/component-gpu:0.1.0"
     mounts = {each["mountPath"]: each["name"] for each in containers["train"]["volumeMounts"]}
     volumes = {each["name"]: each for each in pod["volumes"]}
     assert volumes[mounts["/dev/shm"]]["emptyDir"]["medium"] == "Memory"  # a mount in a container

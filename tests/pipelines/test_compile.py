@@ -9,7 +9,7 @@ import yaml
 
 from components.ports import IMAGE
 from pipelines import compile as module
-from pipelines.compile import COMPILED, compile_pipelines
+from pipelines.compile import COMPILED, compile_pipelines, image_of, with_image
 from pipelines.errors import RunError
 from pipelines.lint import Finding, lint
 
@@ -91,3 +91,11 @@ def test_only_training_is_cached_and_what_it_is_cached_by_names_data_and_code(na
     assert {task for task in tasks if not task.startswith(groups)} == steps
     assert {task for task in cached if not task.startswith(groups)} == {trained}
     assert "fingerprint" in tasks[trained]["inputs"]["parameters"]
+
+
+def test_an_image_that_was_pinned_stays_and_can_be_replaced_again(tmp_path):
+    pinned = compile_pipelines("registry.example/slipway@sha256:1")["training.yaml"]
+    (tmp_path / "training.yaml").write_text(pinned)
+    assert image_of(tmp_path / "training.yaml") == "registry.example/slipway@sha256:1"
+    assert image_of(tmp_path / "absent.yaml") == IMAGE
+    assert with_image(pinned, IMAGE) == COMPILED["training.yaml"].read_text()

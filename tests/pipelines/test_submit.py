@@ -47,6 +47,7 @@ def send(server, said=None, **changes):
         "experiment": "tests",
         "run_name": None,
         "namespace": "kubeflow",
+        "service_account": None,
         "token": None,
         "cache": True,
         "timeout_seconds": 20,
@@ -173,7 +174,7 @@ def test_what_the_server_refuses_is_told_in_its_words(arguments, told):
 def test_an_endpoint_where_nothing_listens_is_named():
     with pytest.raises(RunError, match="can't reach http://127.0.0.1:9; check --endpoint"):
         submit(TRAINING, {}, endpoint="http://127.0.0.1:9/", experiment="e", run_name=None, namespace="kubeflow",
-               token=None, cache=True, timeout_seconds=1, say=print)  # fmt: skip
+               service_account=None, token=None, cache=True, timeout_seconds=1, say=print)  # fmt: skip
 
 
 def test_a_login_page_is_not_taken_for_a_server():
@@ -268,3 +269,9 @@ def test_the_test_server_refuses_what_the_real_one_does():
         assert requests.post(runs, json=empty, timeout=5).status_code == 400
         assert requests.post(runs, data="x", timeout=5).status_code == 415
         assert requests.get(f"{server.url}/apis/v2beta1/nothing", timeout=5).json()["code"] == 5
+
+
+def test_the_pods_of_a_run_get_the_account_that_is_named():
+    with running(PASSED) as server:
+        assert send(server, service_account="pipeline-runner") == 0
+        assert [body["service_account"] for body in server.created] == ["pipeline-runner"]
