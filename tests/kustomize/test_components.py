@@ -108,7 +108,9 @@ def test_an_overlay_replaces_the_address_of_prometheus_by_the_path_that_the_docs
 def test_knative_gets_one_port_zero_replicas_and_nothing_that_it_refuses(tmp_path):
     found = rendered(tmp_path, "knative")
     service = found["InferenceService", "digits"]
-    assert service["metadata"]["annotations"] == {"serving.kserve.io/deploymentMode": "Knative"}
+    annotations = service["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/deploymentMode"] == "Knative"
+    assert "serving.kserve.io/autoscalerClass" not in annotations
     predictor = service["spec"]["predictor"]
     assert predictor["minReplicas"] == 0 and predictor["scaleMetric"] == "concurrency"
     assert not REFUSED_BY_KNATIVE & set(predictor)
@@ -119,7 +121,7 @@ def test_knative_gets_one_port_zero_replicas_and_nothing_that_it_refuses(tmp_pat
 
 def test_routes_lead_to_the_service_that_kserve_makes_and_keep_metrics_inside(tmp_path):
     found = rendered(tmp_path, "gateway")
-    http, rpc = found["HTTPRoute", "digits"]["spec"], found["GRPCRoute", "digits"]["spec"]
+    http, rpc = found["HTTPRoute", "digits-public"]["spec"], found["GRPCRoute", "digits-public"]["spec"]
     ports = found["ServingRuntime", "slipway-onnx"]["spec"]["containers"][0]["ports"]
     # KServe calls the first port 80, and the others by their number.
     assert http["rules"][0]["backendRefs"] == [{"name": "digits-predictor", "port": 80}]

@@ -75,8 +75,7 @@ def test_the_address_of_the_package_and_the_digest_that_is_expected_agree(overla
 @pytest.mark.parametrize(("overlay", "store"), [("local", "minio"), ("production", "seaweedfs")])
 def test_who_may_reach_whom_is_what_was_meant(overlay, store):
     sources = {
-        "trainer": Endpoint({**CLIENT, "app.kubernetes.io/name": "trainer", "slipway.dev/predictor": "client",
-                             "slipway.dev/api-server": "client"}),
+        "trainer": Endpoint({**CLIENT, "app.kubernetes.io/name": "trainer", "slipway.dev/predictor": "client"}),
         "step": Endpoint(STEP),
         "step elsewhere": Endpoint(STEP, namespace="kubeflow"),
         "predictor": Endpoint(PREDICTOR),
