@@ -24,6 +24,7 @@ def alone(settled: Cluster) -> Cluster:
     return settled
 
 
+@pytest.mark.minutes
 def test_load_brings_three_replicas_and_rest_takes_them_back_without_a_failed_request(alone):
     target = alone.get("hpa", f"{SERVICE}-predictor")["spec"]
     assert (target["minReplicas"], target["maxReplicas"]) == (1, 3)

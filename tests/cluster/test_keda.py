@@ -75,6 +75,7 @@ def test_one_autoscaler_is_left_after_the_move_that_the_documentation_describes(
     )
 
 
+@pytest.mark.minutes
 def test_a_queue_brings_three_replicas_and_none_takes_them_back_without_a_failed_request(scaled, watched):
     scaled.until("one replica at rest", lambda: scaled.ready() == len(scaled.pods()) == 1, PATIENCE)
     begun = time.monotonic()
