@@ -100,7 +100,7 @@ def _pod() -> dict[str, Any]:
     container = {
         "name": PUBLISHER, "image": IMAGE, "command": ["sleep", "infinity"], "securityContext": RESTRICTED,
         "envFrom": [{"configMapRef": {"name": "slipway"}}, {"secretRef": {"name": "slipway"}}],
-        "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # in the pod
     }  # fmt: skip
     labels = {"slipway.dev/object-store": "client", "slipway.dev/mlflow": "client"}
