@@ -47,7 +47,8 @@ def addressed(uri: str) -> tuple[str, str]:
     digest = digest_of(uri)
     if urlsplit(uri).scheme != "s3":
         raise RunError(
-            f"{uri} is not in an object store, so no cluster can fetch it; publish to SLIPWAY_STORE=s3://..."
+            f"{uri} is not in an object store, so no cluster can fetch it; publish to SLIPWAY_STORE=s3://..., "
+            "or ask the MLflow of the cluster, with --profile"
         )
     if digest is None:
         raise RunError(

@@ -1,6 +1,7 @@
 """Checks of one namespace: what the steps and the predictors find in it. Of secrets only the names of keys are told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 from pipelines.doctor import Check, Finding, ok, problem, warning
@@ -17,12 +18,14 @@ PART = "app.kubernetes.io/name"
 
 def checks(cluster: Cluster, namespace: str) -> list[Check]:
     """Return the checks of a namespace."""
-    return [
-        lambda: labels(cluster, namespace),
-        lambda: settings(cluster, namespace),
-        lambda: reader(cluster, namespace),
-        lambda: workloads(cluster, namespace),
-    ]
+    inside = (settings, reader, workloads)
+    return [lambda: labels(cluster, namespace), *(partial(_inside, look, cluster, namespace) for look in inside)]
+
+
+def _inside(look: Callable[[Cluster, str], Iterator[Finding]], cluster: Cluster, namespace: str) -> Iterator[Finding]:
+    """Look into a namespace that exists; of one that does not, that is all there is to say."""
+    if cluster.find(f"/api/v1/namespaces/{namespace}") is not None:
+        yield from look(cluster, namespace)
 
 
 def labels(cluster: Cluster, namespace: str) -> Iterator[Finding]:
@@ -103,12 +106,19 @@ def workloads(cluster: Cluster, namespace: str) -> Iterator[Finding]:
     }
     names = ("AWS_ENDPOINT_URL", "MLFLOW_TRACKING_URI")
     own = {name: _own_service(_endpoint(cluster, namespace, name), namespace) for name in names}
+    behind = {service: _behind(cluster, namespace, service) for service in own.values() if service}
     for variable, service in own.items():
-        if service and service not in found:
-            what = f"{variable} names {service}, of which there is no Deployment or StatefulSet in {namespace}"
+        if service and behind[service] not in found:
+            what = f"{variable} names {service}, behind which there is no Deployment or StatefulSet in {namespace}"
             yield warning(what, "apply the overlay that holds it, or correct ConfigMap slipway")
-    for name in sorted({"minio", "seaweedfs", "postgres", "mlflow", *filter(None, own.values())} & set(found)):
+    for name in sorted({"minio", "seaweedfs", "postgres", "mlflow", *behind.values()} & set(found)):
         yield _available(cluster, name, found[name])
+
+
+def _behind(cluster: Cluster, namespace: str, service: str) -> str:
+    """Return the part whose pods a Service leads to; by its own name, if it does not say."""
+    found = cluster.find(f"/api/v1/namespaces/{namespace}/services/{service}") or {}
+    return str((found.get("spec", {}).get("selector") or {}).get(PART, service))
 
 
 def _available(cluster: Cluster, name: str, workload: Json) -> Finding:

@@ -23,9 +23,15 @@ def test_a_whole_namespace_is_well_and_no_secret_is_told(filled, cluster):
         assert value not in "".join(found(cluster))
 
 
-def test_an_empty_cluster_lacks_all_of_it(server, cluster):
+def test_of_a_namespace_that_is_not_there_nothing_else_is_told(server, cluster):
+    assert found(cluster) == ["namespace slipway does not exist"]
+
+
+def test_an_empty_namespace_lacks_all_of_it(server, cluster):
+    kube_scene.namespace(server)
+    for path in [path for path in server.objects if path.startswith(f"{CORE}/")]:
+        del server.objects[path]
     assert found(cluster, level="problem") == [
-        "namespace slipway does not exist",
         "ConfigMap slipway does not exist",
         "Secret slipway does not exist",
         "Secret models-reader does not exist",
@@ -81,7 +87,7 @@ def test_a_store_that_is_not_ready_is_told_with_its_reason(filled, cluster):
 def test_a_store_that_is_named_and_not_there_is_told_and_one_elsewhere_is_not(filled, cluster):
     del filled.objects[f"{APPS}/statefulsets/minio"]
     (told,) = found(cluster, level="warning")
-    assert told == "AWS_ENDPOINT_URL names minio, of which there is no Deployment or StatefulSet in slipway"
+    assert told == "AWS_ENDPOINT_URL names minio, behind which there is no Deployment or StatefulSet in slipway"
     settings = filled.objects[f"{CORE}/configmaps/slipway"]["data"]
     secret = filled.objects[f"{CORE}/secrets/models-reader"]["metadata"]["annotations"]
     settings["AWS_ENDPOINT_URL"] = "http://minio.storage:9000"
@@ -95,3 +101,13 @@ def test_what_may_not_be_read_is_a_warning(filled, cluster):
     filled.forbidden = "/secrets/"
     findings = list(diagnose(namespace.checks(cluster, NAMESPACE)))
     assert {finding.level for finding in findings if "secrets" in finding.what} == {"warning"}
+
+
+def test_the_store_is_found_behind_a_service_of_another_name(filled, cluster):
+    settings = filled.objects[f"{CORE}/configmaps/slipway"]["data"]
+    secret = filled.objects[f"{CORE}/secrets/models-reader"]["metadata"]["annotations"]
+    settings["AWS_ENDPOINT_URL"] = "http://object-store:9000"
+    secret["serving.kserve.io/s3-endpoint"] = "object-store:9000"
+    filled.put(f"{CORE}/services/object-store", {"spec": {"selector": {"app.kubernetes.io/name": "minio"}}})
+    assert found(cluster, level="warning") == []
+    assert "minio: 1 of 1 pods ready" in found(cluster)
