@@ -113,6 +113,7 @@ def told(found: dict[str, Any]) -> str:
     )
 
 
+@pytest.mark.minutes
 def test_predictors_answer_without_the_store_and_a_new_one_waits_for_it(pair):
     known = set(names(pair))
     load = pair.load(request(), 240, clients=4, pause_ms=50)
@@ -214,6 +215,7 @@ def bring_mlflow_back(cluster: Cluster) -> None:
     cluster.until("MLflow", lambda: cluster.ready(MLFLOW))
 
 
+@pytest.mark.minutes
 def test_a_run_without_mlflow_keeps_the_package_and_register_enters_it_later(jobs, unregistered):
     model = f"unrecorded-{time.time():.0f}"  # a cluster that is kept has those of earlier runs
     name = jobs.start("train-unrecorded", "run", "configs/digits.yaml", "--set", f"name={model}")
@@ -263,6 +265,7 @@ def _mlflow(cluster: Cluster) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.minutes
 def test_a_training_pod_that_is_lost_in_mid_run_is_made_again_and_publishes_once(jobs, applied):
     name = jobs.start("train-lost", "run", "configs/digits.yaml", "--set", "name=lost", tries=3)
     applied.until("the model to be trained", lambda: "train     done" in jobs.log(name))

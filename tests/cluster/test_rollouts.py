@@ -50,6 +50,7 @@ def pair(settled: Cluster) -> Cluster:
     return fixed(settled, 2)
 
 
+@pytest.mark.minutes
 def test_ten_model_updates_under_load_fail_no_request_and_never_miss_a_pod(alone, variants):
     took = []
     with load(alone) as seen:
@@ -67,6 +68,7 @@ def test_ten_model_updates_under_load_fail_no_request_and_never_miss_a_pod(alone
     assert {f"sha256:{digest}" for digest in variants} < set(seen.packages)
 
 
+@pytest.mark.minutes
 def test_ten_image_updates_under_load_fail_no_request_and_never_miss_a_pod(pair, images):
     took = []
     with load(pair) as seen:
