@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-import docker
 import yaml
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 
+from pipelines.docker_engine import docker_engine
 from pipelines.errors import RunError
 from pipelines.home import Home
 
@@ -152,7 +152,7 @@ def require(compiled: str, places: Places, limits: Mapping[str, str]) -> None:
     for limit in limits.values():
         quantity(limit)
     places.require()
-    with _engine() as client:
+    with docker_engine() as client:
         for image in images(next(yaml.safe_load_all(compiled))):
             try:
                 client.images.get(image)
@@ -210,7 +210,7 @@ def settings(
 
 def processors() -> int:
     """Return how many processors the engine's machine has."""
-    with _engine() as client:
+    with docker_engine() as client:
         return int(client.info()["NCPU"])
 
 
@@ -231,7 +231,7 @@ def cleared(run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with _engine() as client:
+        with docker_engine() as client:
             for container in client.containers.list(all=True, filters={"label": f"{LABEL}={run}"}, ignore_removed=True):
                 _remove(container)
 
@@ -244,30 +244,6 @@ def _remove(container: Any) -> None:
     except APIError as error:  # it has just ended, and the engine is about to remove it by itself
         if error.status_code != HTTPStatus.CONFLICT:
             raise
-
-
-@contextmanager
-def _engine() -> Iterator[Any]:
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        place = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-        raise RunError(
-            f"no container engine answers at {place} ({_reason(error)}); start Docker, set DOCKER_HOST to where it is, "
-            "or leave --runner docker away"
-        ) from None
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause in few words; the client wraps it in several layers of text."""
-    while error.__context__:
-        error = error.__context__
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _local(text: str) -> Path | None:

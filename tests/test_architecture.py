@@ -31,7 +31,7 @@ ONLY = {
         *(f"pipelines/{name}.py" for name in ("compile", "engine", "resources", "submit", "training")),
     },
     # A client of the cluster's API comes with it, so it is not even imported; see the file.
-    "docker": {"pipelines/containers.py", "pipelines/doctor/laptop.py"},
+    "docker": {"pipelines/docker_engine.py", "pipelines/containers.py", "pipelines/doctor/laptop.py"},
     "kserve": set(),
     "grpc": {
         "serving/errors.py",

@@ -7,15 +7,14 @@ import ctypes
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from importlib import metadata, util
 from pathlib import Path
 
 from pipelines.doctor import Check, Finding, ok, problem, warning
+from pipelines.errors import RunError
 
 ROOT = Path(__file__).parents[2]
 #: What pyproject.toml says of Python.
@@ -126,14 +125,15 @@ def engine() -> Iterator[Finding]:
     if util.find_spec("docker") is None:
         yield ok(f"the docker library is not installed; {needed}")
         return
-    import docker
+    from docker.errors import DockerException
+
+    from pipelines.docker_engine import docker_engine
 
     try:
-        _connect(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-        with closing(docker.from_env(timeout=ENGINE_SECONDS)) as client:
+        with docker_engine(ENGINE_SECONDS) as client:
             tags = {tag.partition(":")[0] for image in client.images.list() for tag in image.tags}
             told = f"container engine {client.version().get('Version', '?')}"
-    except (docker.errors.DockerException, OSError):
+    except (RunError, DockerException, OSError):
         yield ok(f"no container engine answers; {needed}")
         return
     missing = [name for name in IMAGES if name not in tags]
@@ -141,14 +141,6 @@ def engine() -> Iterator[Finding]:
         yield warning(f"{told}, without image {' and '.join(missing)}", "make images")
     else:
         yield ok(f"{told}, with {' and '.join(IMAGES)}")
-
-
-def _connect(host: str) -> None:
-    """Raise an OSError where nothing listens; the library takes longer for that, and leaves its socket open."""
-    if host.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
-            attempt.settimeout(ENGINE_SECONDS)
-            attempt.connect(host.removeprefix("unix://"))
 
 
 def compiled() -> Iterator[Finding]:

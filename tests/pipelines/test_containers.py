@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import docker
 import pytest
 import yaml
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 
 from components.provenance import code_digest, software
 from pipelines.compile import COMPILED
 from pipelines.containers import LABEL, NOBODY, Places, User, images, quantity, settings
+from pipelines.docker_engine import docker_engine
 from pipelines.errors import RunError
 
 SPEC = next(yaml.safe_load_all(COMPILED["training.yaml"].read_text()))
@@ -30,20 +30,16 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root has files to
 def engine():
     """A container engine that has the image of this tree."""
     try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException:
+        with docker_engine() as client:
+            client.images.get(IMAGE)
+            there = json.loads(client.containers.run(IMAGE, ["-c", HERE], entrypoint="python3", remove=True))
+            if there != [code_digest(), software(["random_forest"])]:
+                pytest.skip(f"{IMAGE} is not the image of these sources and libraries: make images")
+            yield client
+    except RunError:
         pytest.skip("no container engine: start Docker, or set DOCKER_HOST")
-    try:
-        client.images.get(IMAGE)
-        there = json.loads(client.containers.run(IMAGE, ["-c", HERE], entrypoint="python3", remove=True))
-        if there != [code_digest(), software(["random_forest"])]:
-            pytest.skip(f"{IMAGE} is not the image of these sources and libraries: make images")
-        yield client
     except ImageNotFound:
         pytest.skip(f"no image {IMAGE}: make images")
-    finally:
-        client.close()
 
 
 def left(engine, home: Path) -> list[str]:
