@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Discriminator, Field, SerializeAsAny, Tag, field_validator, model_validator
 
+from components.cost import Prices
 from components.errors import ConfigError
 from components.models import find, registry
 from components.models.settings import TrainSettings
@@ -21,6 +22,11 @@ SMALLEST_TRAINING_SHARE = 0.1
 #: Where ``slipway data`` keeps its versions, beside the models.
 DATASETS = "datasets"
 MOST_TRIALS = 100
+#: What changes no byte of a package: where the same data lay, where and how safely training runs, what comes of it.
+APART: Mapping[str, bool | set[str]] = {
+    "data": {"source", "checksum", "max_gb"}, "train": {"machines", "checkpoint_seconds"},
+    "champion": True, "prices": True,
+}  # fmt: skip
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -168,6 +174,7 @@ class Config(Section):
     Attributes:
         name: The model's name: its folder in the store, its MLflow experiment and registered model, its v2 name.
         seed: Decides the split and every random draw of training.
+        prices: What an hour of the machine costs, to tell what training cost.
     """
 
     name: ModelName
@@ -178,6 +185,7 @@ class Config(Section):
     sweep: Sweep | None = None
     gate: Gate
     champion: Challenge = Challenge()
+    prices: Prices | None = None
 
     @field_validator("name")
     @classmethod
@@ -208,13 +216,9 @@ class Config(Section):
     def identity(self) -> dict[str, Any]:
         """Return what of the configuration decides a package's bytes.
 
-        Where the same data lay is not among it, nor what happens to the package afterwards.
+        Where the same data lay is not among it, nor what happens to the package afterwards, nor what it cost.
         """
-        content = self.plain()
-        del content["champion"]
-        for place in ("source", "checksum", "max_gb"):
-            content["data"].pop(place, None)
-        return content
+        return self.model_dump(mode="json", exclude_none=True, exclude=APART)
 
     def flat(self) -> dict[str, str]:
         """Return every setting by its dotted name, as ``--set`` takes it."""

@@ -2,11 +2,19 @@
 
 MARK = "[slipway]"
 _prefix = ""
+_muted = False
 
 
 def say(text: str) -> None:
     """Print one progress line now; line breaks are folded so that it stays one."""
-    print(MARK, _prefix + " ".join(text.split()), flush=True)  # noqa: T201 (standard output is a step's channel)
+    if not _muted:
+        print(MARK, _prefix + " ".join(text.split()), flush=True)  # noqa: T201 (standard output is a step's channel)
+
+
+def mute() -> None:
+    """Say nothing from now on: of processes that do the same, one speaks."""
+    global _muted  # noqa: PLW0603 (as below)
+    _muted = True
 
 
 def label(name: str) -> None:

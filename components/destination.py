@@ -97,6 +97,23 @@ def cache_folder(default: Path, environment: Mapping[str, str] = os.environ) -> 
     return Path(environment.get("SLIPWAY_CACHE") or default / "cache")
 
 
+def checkpoints(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return where training keeps what it goes on from, ``SLIPWAY_CHECKPOINTS``: the URI of a store, or nothing."""
+    return environment.get("SLIPWAY_CHECKPOINTS", "").strip().rstrip("/") or None
+
+
+def run_checkpoints(name: str, key: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the folder of checkpoints that one training has for itself.
+
+    Args:
+        name: The model's.
+        key: Of the training.
+        environment: Names the store.
+    """
+    place = checkpoints(environment)
+    return f"{place}/{name}/{key}" if place else None
+
+
 def _need(environment: Mapping[str, str], name: str, meaning: str) -> str:
     value = environment.get(name, "").strip()
     if not value:

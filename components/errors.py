@@ -46,3 +46,9 @@ class TrackingError(SlipwayError):
 
 class GateRefusedError(SlipwayError):
     """The model is not good enough to be published."""
+
+
+class Stopped(BaseException):
+    """Training was told to end by SIGTERM, and left a checkpoint where it could."""
+
+    code = 143

@@ -41,7 +41,10 @@ def package(config: Config, splits: Splits, model: Path, evaluation: Evaluation,
     test = splits.part("test")
     graph, native = (model / GRAPH).read_bytes(), np.load(model / NATIVE, allow_pickle=False)
     served = run_graph(graph, test.batches())
-    tolerance = json.loads((model / TRAINING).read_bytes())["tolerance"]
+    account = json.loads((model / TRAINING).read_bytes())
+    tolerance, parameters = account["tolerance"], config.identity()
+    # What was left to the machine: auto says nothing about the bytes, what it came out as does.
+    parameters["train"] |= account["settled"]
     difference = check_parity(served, native, tolerance)
     say(f"graph equals the trained model on all {len(native)} test rows, largest difference {difference:.1e}")
     chosen = _golden_rows(test.y)
@@ -58,7 +61,7 @@ def package(config: Config, splits: Splits, model: Path, evaluation: Evaluation,
             data=splits.rows.digest,
             code=provenance.code_digest(),
             software=provenance.software([config.train.model]),
-            parameters=config.identity(),
+            parameters=parameters,
         ),
         graph=graph,
         golden=Golden(

@@ -1,6 +1,7 @@
 """What a model depends on besides its configuration: code and library versions, without a clock or a host."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import components
 import modelpackage
+from components.config import Config
 from components.models import find
 
 
@@ -43,6 +45,17 @@ def fingerprint(data: str, models: Iterable[str]) -> str:
     """
     parts = [data, code_digest(), *(f"{name}={version}" for name, version in software(models).items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def run_key(config: Config, fingerprint: str) -> str:
+    """Return what names a training: two of the same key give the same model, so one may go on from the other.
+
+    Args:
+        config: One model's, without a sweep.
+        fingerprint: Of data, code and libraries.
+    """
+    content = json.dumps(config.identity(), sort_keys=True)
+    return hashlib.sha256(f"{fingerprint}\n{content}".encode()).hexdigest()
 
 
 def _tree_digest(roots: Iterable[Path]) -> str:

@@ -59,7 +59,8 @@ def _explain(error: ValidationError, section: type[Section], where: str) -> str:
         return f"{name}={first['input']!r}: {RULES[name]}"
     if first["type"] == "missing":
         return f"{name} is missing"
-    return f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+    told = first["msg"].removeprefix("Value error, ")
+    return f"{name}: {told}" if isinstance(first["input"], Mapping) else f"{name}={first['input']!r}: {told}"
 
 
 def _known_keys(section: Any, location: tuple[int | str, ...]) -> list[str]:

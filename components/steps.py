@@ -18,8 +18,8 @@ from components import provenance
 from components.config import Config
 from components.console import label, say
 from components.dataset import Splits
-from components.destination import Destination, cache_folder, run_name
-from components.errors import ConfigError, GateRefusedError, SlipwayError, TrackingError
+from components.destination import Destination, cache_folder, run_checkpoints, run_name
+from components.errors import ConfigError, GateRefusedError, SlipwayError, Stopped, TrackingError
 from components.models import find
 from modelpackage import PackageError, canonical_json
 
@@ -38,6 +38,8 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
         except (SlipwayError, PackageError) as error:
             say(f"error: {error}")
             raise SystemExit(1) from None
+        except Stopped as stopped:
+            raise SystemExit(stopped.code) from None
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         say(f"used {time.monotonic() - start:.1f} s and {peak_mb:.0f} MB")
         return result
@@ -134,6 +136,8 @@ def choose(config: Mapping[str, Any], models: Sequence[str], model: str) -> dict
 
 def _train(configs: Sequence[Config], fingerprint: str, splits: str, model: str) -> None:
     """Train the first of the configurations that the fingerprint was taken for."""
+    from components.machines import train_on_machines
+    from components.processes import train_together
     from components.train import USAGE
     from components.train import train as run
     from components.usage import Usage
@@ -143,9 +147,16 @@ def _train(configs: Sequence[Config], fingerprint: str, splits: str, model: str)
         raise SlipwayError(
             "this step's code or libraries are not those of the step prepare; give all steps the same image"
         )
-    Path(model).mkdir(parents=True, exist_ok=True)
-    with Usage(Path(model) / USAGE):
-        run(configs[0], data, Path(model))
+    config, place = configs[0], Path(model)
+    place.mkdir(parents=True, exist_ok=True)
+    settings = config.train.model_dump()
+    with Usage(place / USAGE):
+        if settings.get("machines", 1) > 1:
+            train_on_machines(config, fingerprint, data.directory, place)
+        elif settings.get("processes", 1) > 1:
+            train_together(config, fingerprint, data.directory, place)
+        else:
+            run(config, data, place, run_checkpoints(config.name, provenance.run_key(config, fingerprint)))
 
 
 @step

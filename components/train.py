@@ -1,5 +1,7 @@
 """Train: splits in; the model as an ONNX graph, its history, and its own answers to held-out rows out."""
 
+import resource
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 
 from components.config import Config
 from components.console import say
+from components.cores import cores
 from components.dataset import Part, Splits
 from components.errors import TrainingError
 from components.metrics import measure
@@ -17,9 +20,11 @@ GRAPH = "graph.onnx"
 NATIVE = "native.npy"
 TRAINING = "training.json"
 USAGE = "usage.json"
+PACE = "pace.json"
+TOOK = "took.json"
 
 
-def train(config: Config, splits: Splits, directory: Path) -> None:
+def train(config: Config, splits: Splits, directory: Path, checkpoints: str | None = None) -> None:
     """Train the configured model.
 
     The trained model lives only in this process, so its own answers to the test rows are recorded here; a later stage
@@ -29,12 +34,19 @@ def train(config: Config, splits: Splits, directory: Path) -> None:
         config: The run.
         splits: What preprocessing wrote.
         directory: Created: ``graph.onnx``, ``native.npy`` (probabilities, float32, (test rows, classes)) and
-            ``training.json`` (``tolerance``, ``history``, and ``validation``: accuracy and log loss).
+            ``training.json`` (``tolerance``, ``history``, ``settled``, and ``validation``: accuracy and log loss); and
+            what no two runs share, ``pace.json`` and ``took.json``.
+        checkpoints: URI of the folder of this training alone; it goes on from what lies there, and leaves it empty.
 
     Raises:
         TrainingError: Training can't start, or gave something that is no probability.
+        Stopped: The process was told to end, and left a checkpoint.
     """
-    trained = fit(config.train, splits, config.seed)
+    start = time.monotonic()
+    trained = fit(config.train, splits, config.seed, checkpoints)
+    seconds = time.monotonic() - start if trained.seconds is None else trained.seconds
+    if not trained.leads:
+        return
     held = splits.part("validation")
     judged = measure(held.y, _answers(trained, held))
     validation = {name: judged[name] for name in ("accuracy", "log_loss")}
@@ -42,9 +54,26 @@ def train(config: Config, splits: Splits, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / GRAPH).write_bytes(trained.graph)
     np.save(directory / NATIVE, native, allow_pickle=False)
-    account = {"tolerance": trained.tolerance, "history": trained.history, "validation": validation}
-    (directory / TRAINING).write_bytes(canonical_json(account))
+    account = {"tolerance": trained.tolerance, "history": trained.history, "settled": dict(trained.settled)}
+    (directory / TRAINING).write_bytes(canonical_json({**account, "validation": validation}))
+    (directory / PACE).write_bytes(canonical_json(list(trained.pace)))
+    (directory / TOOK).write_bytes(canonical_json(_took(config, trained.device, seconds)))
+    trained.forget()
     say(f"validation accuracy {validation['accuracy']:.4f}; exported {len(trained.graph) / 1e6:.1f} MB of ONNX")
+
+
+def _took(config: Config, device: str, seconds: float) -> dict[str, float | str]:
+    """Return what the bill is made of; memory is that of one process times their number."""
+    processes = getattr(config.train, "processes", 1)
+    machines = getattr(config.train, "machines", 1)
+    return {
+        "seconds": round(seconds, 1),
+        "device": device,
+        "gpus": 0 if device == "cpu" else processes,
+        "processes": processes,
+        "cores": machines * cores(),
+        "memory_gb": round(processes * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3),
+    }
 
 
 def _answers(trained: Trained, part: Part) -> NDArray[np.float32]:

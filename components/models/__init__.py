@@ -6,11 +6,11 @@ contract NAME`` tells whether it fits.
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
-from typing import Any, Literal
+from typing import Literal
 
 from numpy import float32
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ GROUP = "slipway.models"
 Kind = Literal["tabular", "image"]
 
 
+def _nothing() -> None:
+    """Nothing is kept."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """A model in memory, together with its exported form.
@@ -34,15 +38,27 @@ class Trained:
         history: One entry per epoch for models that learn in epochs: ``epoch`` and any figures, ``loss`` (validation)
             and ``train_loss`` among them.
         tolerance: Largest absolute difference between the two that rounding in float32 explains.
+        settled: What settings that were left to the machine came out as, by name.
+        seconds: Training took in all, also in processes before this one that were lost; none where that is one process.
+        pace: Samples of speed, loss and gradient; see ``components/models/progress.py``.
+        device: What it was trained on.
+        leads: Whether this process is the one, of those that trained it together, that writes.
+        forget: Removes the checkpoints; called when the model is safe.
     """
 
     predict: Callable[[Inputs], NDArray[float32]]
     graph: bytes
     history: list[dict[str, float]]
     tolerance: float
+    settled: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    pace: Sequence[Mapping[str, float]] = ()
+    device: str = "cpu"
+    leads: bool = True
+    forget: Callable[[], None] = _nothing
 
 
-Fit = Callable[[Any, Splits, int], Trained]
+Fit = Callable[..., Trained]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +69,7 @@ class Model:
         settings: Its settings; the default of their field ``model`` is its name.
         fit: ``package.module:function``, imported only when it trains: ``fit(settings, splits, seed) -> Trained``. It
             reads the targets of training and validation rows only, and gives the same bytes for the same arguments.
+        resumes: Whether it also takes ``checkpoints``, the URI of a folder, and goes on from what lies there.
         kinds: What rows it can learn from.
         software: Distributions whose version shapes its bytes.
         extra: The extra of Slipway that brings what it needs.
@@ -63,6 +80,7 @@ class Model:
     kinds: frozenset[Kind]
     software: tuple[str, ...]
     extra: str = "component"
+    resumes: bool = False
 
     @property
     def name(self) -> str:
@@ -96,8 +114,13 @@ def _sklearn(chosen: type[TrainSettings]) -> Model:
 
 def _network(chosen: type[TrainSettings]) -> Model:
     return Model(
-        settings=chosen, fit="components.models.network:fit", kinds=PICTURES, software=TORCH, extra="torch"
-    )  # fmt: skip
+        settings=chosen,
+        fit="components.models.network:fit",
+        kinds=PICTURES,
+        software=TORCH,
+        extra="torch",
+        resumes=True,
+    )
 
 
 OWN = (
@@ -141,8 +164,14 @@ def find(name: object) -> Model:
     return models[name]
 
 
-def fit(chosen: TrainSettings, splits: Splits, seed: int) -> Trained:
+def fit(chosen: TrainSettings, splits: Splits, seed: int, checkpoints: str | None = None) -> Trained:
     """Train the chosen model; test rows are not read.
+
+    Args:
+        chosen: Which one, and how.
+        splits: The data.
+        seed: Of all randomness.
+        checkpoints: URI of the folder of this training alone, for models that can go on from there.
 
     Raises:
         TrainingError: A library is missing, the model can't learn from such rows, or training went wrong.
@@ -156,7 +185,8 @@ def fit(chosen: TrainSettings, splits: Splits, seed: int) -> Trained:
             f"{splits.rows.kind}; choose one of {', '.join(able)}"
         )
     module, _, function = model.fit.partition(":")
-    trained: Trained = getattr(importlib.import_module(module), function)(chosen, splits, seed)
+    options = {"checkpoints": checkpoints} if model.resumes else {}
+    trained: Trained = getattr(importlib.import_module(module), function)(chosen, splits, seed, **options)
     return trained
 
 

@@ -1,9 +1,10 @@
-"""The training loop: batches of a memory-mapped split, one optimizer, one schedule, the best epoch."""
+"""The training loop: one optimizer, one schedule, the best epoch; and a place to go on from at every step."""
 
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,17 +13,23 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from components.console import say
-from components.dataset import Part, release
-from components.errors import TrainingError
-from components.models.augment import augment
+from components.dataset import Part
+from components.errors import Stopped, TrainingError
+from components.models.chance import DROPPED, seed_of
+from components.models.checkpoint import Keeper, State, read
+from components.models.device import Device
 from components.models.export import Served
+from components.models.feed import Batch, Feed
+from components.models.group import Group
 from components.models.networks import batch_norms
+from components.models.progress import Progress
+from components.models.schedule import optimizer_of, schedule_of
 from components.models.settings import Network
 
 SECONDS_BETWEEN_LINES = 10.0
-#: Pictures of a split that fit here are read once; of a larger one every batch is read from its file.
-CACHED_BYTES = 1_000_000_000
-THIRDS = 3
+#: A loss of so many times what guessing costs is no learning any more.
+EXPLODED = 100.0
+ROWS_NAMED = 5
 
 
 class Loop:
@@ -34,141 +41,239 @@ class Loop:
         train: The rows to learn from.
         held: The rows that choose the epoch.
         span: From the smallest to the largest meaningful value of a picture, in the scaled unit.
-        seed: Decides the order of rows and the random changes.
+        seed: Decides the order of rows, the random changes and the dropped activations.
+        device: Where.
+        group: The processes that train together.
+        keeper: Keeps checkpoints.
     """
 
-    def __init__(self, served: Served, settings: Network, train: Part, held: Part, span: float, seed: int) -> None:
-        self.served = served
-        self.network = served.network.to(memory_format=torch.channels_last)
-        self.settings = settings
-        self.x, self.y = _pictures(train), torch.from_numpy(np.array(train.y))
+    def __init__(
+        self,
+        served: Served,
+        settings: Network,
+        train: Part,
+        held: Part,
+        span: float,
+        seed: int,
+        device: Device,
+        group: Group,
+        keeper: Keeper,
+    ) -> None:
+        self.settings, self.device, self.group, self.keeper = settings, device, group, keeper
+        self.served = served.to(device.where)
+        self.network = self.served.network.to(memory_format=torch.channels_last)
         self.held = held
-        self.span = span
-        self.generator = torch.Generator().manual_seed(seed)
-        self.optimizer = _optimizer(self.network, settings)
-        self.steps = max(1, -(-len(self.y) // settings.batch_size))
-        self.schedule = LambdaLR(self.optimizer, self._rate)
-        self.weights = _class_weights(self.y, len(train.rows.labels)) if settings.class_weights == "balanced" else None
+        self.seed = seed
+        self.feed = Feed(self.served, settings, train, span, seed, device, group)
+        self.steps = max(1, self.feed.steps)
+        self.optimizer = optimizer_of(self.network, settings)
+        self.schedule = LambdaLR(self.optimizer, schedule_of(settings, self.steps))
+        self.classes = len(train.rows.labels)
+        balanced = settings.class_weights == "balanced"
+        self.weights = _class_weights(self.feed.y, self.classes).to(device.where) if balanced else None
         self.frozen = batch_norms(self.network)
+        parallel = group.parallel(self.network)
+        self.trained = torch.compile(parallel) if settings.compile else parallel
+        self.best = copy.deepcopy(self.network.state_dict())
+        self.progress = Progress()
+        self.speed = 0.0
 
-    def run(self) -> list[dict[str, float]]:
-        """Train until the validation loss stops falling, keep the best epoch, and return the history.
+    def run(self) -> Progress:
+        """Train until the validation loss stops falling, or go on with that, and keep the best epoch.
 
         Raises:
-            TrainingError: The loss is no longer a number.
+            TrainingError: The loss is no longer a number, or explodes.
+            Stopped: The process was told to end.
         """
-        history: list[dict[str, float]] = []
-        best_loss, best_state, best_epoch = math.inf, copy.deepcopy(self.network.state_dict()), 0
-        for epoch in range(1, self.settings.epochs + 1):
-            rate, start = self.optimizer.param_groups[0]["lr"], time.monotonic()
-            train_loss = self._epoch(epoch)
-            speed = len(self.y) / (time.monotonic() - start)
+        self._resume()
+        now = self.progress
+        while now.epoch <= self.settings.epochs and not self._enough():
+            rate = self.optimizer.param_groups[0]["lr"]
+            self._epoch()
             loss, accuracy = self._judge()
             if not math.isfinite(loss):
-                raise self._lost(f"the validation loss of epoch {epoch}")
-            history.append(
-                {"epoch": epoch, "train_loss": train_loss, "loss": loss, "accuracy": accuracy, "learning_rate": rate}
-            )
-            say(
-                f"epoch {epoch}/{self.settings.epochs} loss {train_loss:.4f} validation {loss:.4f} "
-                f"accuracy {accuracy:.4f} ({speed:.0f} rows/s)"
-            )
-            if loss < best_loss:
-                best_loss, best_state, best_epoch = loss, copy.deepcopy(self.network.state_dict()), epoch
-            elif epoch - best_epoch >= self.settings.patience:
-                break
-        say(f"kept epoch {best_epoch} of {len(history)}, validation loss {best_loss:.4f}")
-        self.network.load_state_dict(best_state)
-        return history
+                raise self._lost(f"the validation loss of epoch {now.epoch} is {loss}")
+            self._conclude(loss, accuracy, rate)
+        say(f"kept epoch {now.best_epoch} of {len(now.history)}, validation loss {now.best_loss:.4f}")
+        self.network.load_state_dict(self.best)
+        return now
 
-    def step(self, x: Tensor, y: Tensor) -> Tensor:
-        """Take one step on scaled pictures and return the loss."""
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Take one step; return this process's part of the batch's mean loss, and the norm of the whole gradient."""
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-            logits = self.network(x.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(
-            logits.float(), y, weight=self.weights, label_smoothing=self.settings.label_smoothing
-        )
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        with torch.autocast(self.device.where.type, torch.bfloat16, enabled=self.device.half):
+            logits = self.trained(batch.x.contiguous(memory_format=torch.channels_last))
+        loss = self._loss(logits.float(), batch.y) / self._weight(batch.targets)
+        # Gradients come out as the mean over the processes, of which each has a part of the sum.
+        (loss * self.group.size).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = nn.utils.get_total_norm([weight.grad for weight in self.network.parameters() if weight.grad is not None])
         self.optimizer.step()
         self.schedule.step()
-        return loss.detach()
+        return loss.detach(), norm
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the training rows in a new order, scaled and changed at random."""
-        for rows in torch.split(torch.randperm(len(self.y), generator=self.generator), self.settings.batch_size):
-            if len(rows) > 1:  # batch norm has no variance of a single row
-                x = self.served.scaled(self.x.index_select(0, rows))
-                yield augment(x, self.settings.augment, self.span, self.generator), self.y[rows]
+    def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        smoothing = self.settings.label_smoothing
+        return functional.cross_entropy(logits, y, weight=self.weights, label_smoothing=smoothing, reduction="sum")
 
-    def _epoch(self, epoch: int) -> float:
+    def _weight(self, targets: Tensor) -> Tensor | int:
+        return len(targets) if self.weights is None else self.weights[targets].sum()
+
+    def _enough(self) -> bool:
+        now = self.progress
+        return bool(now.history) and len(now.history) - now.best_epoch >= self.settings.patience
+
+    def _epoch(self) -> None:
         self.network.train()
         for layer in self.frozen:
             layer.eval()
-        losses, start = [], time.monotonic()
-        told = start
-        for number, (x, y) in enumerate(self.batches(), start=1):
-            loss = self.step(x, y).item()
-            if not math.isfinite(loss):
-                raise self._lost(f"the loss of epoch {epoch}, batch {number}")
-            losses.append(loss)
-            now = time.monotonic()
-            if now - told > SECONDS_BETWEEN_LINES:
-                told, speed = now, number * self.settings.batch_size / (now - start)
-                where = f"epoch {epoch}/{self.settings.epochs} batch {number}/{self.steps}"
-                say(f"{where} loss {loss:.4f} ({speed:.0f} rows/s)")
-        return math.fsum(losses) / max(1, len(losses))
+        now = self.progress
+        now.skip()
+        start = told = time.monotonic()
+        begun = now.batch
+        for window in _windows(self.feed.epoch(now.epoch, now.batch), self.device.window):
+            taken: list[tuple[Tensor, Tensor]] = []
+            for batch in window:
+                torch.manual_seed(seed_of(self.seed, DROPPED, now.step + len(taken), self.group.rank))
+                taken.append(self.step(batch))
+            self._settle(window, taken)
+            now.sample(self.settings.batch_size)
+            self.speed = (now.batch - begun) * self.settings.batch_size / (time.monotonic() - start)
+            if time.monotonic() - told > SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                self._tell()
+        now.sample(self.settings.batch_size, last=True)
 
-    def _judge(self) -> tuple[float, float]:
-        self.network.eval()
-        loss, right = 0.0, 0
-        targets, start = torch.from_numpy(np.array(self.held.y)), 0
-        with torch.inference_mode():
-            for batch in self.held.batches():
-                logits = self.network(self.served.scaled(torch.from_numpy(batch["image"])))
-                y = targets[start : start + len(logits)]
-                loss += functional.cross_entropy(logits, y, reduction="sum").item()
-                right += int((logits.argmax(dim=1) == y).sum())
-                start += len(logits)
-        return loss / len(targets), right / len(targets)
+    def _settle(self, batches: list[Batch], taken: list[tuple[Tensor, Tensor]]) -> None:
+        """Judge steps, the same way in every process, and keep a checkpoint if it is time."""
+        now = self.progress
+        figures = torch.stack([torch.stack(pair) for pair in taken]).double()
+        stopping = figures.new_tensor([[float(self.keeper.stopping), 0.0]])
+        summed = self.group.sum(torch.cat([figures, stopping])).tolist()
+        for batch, (loss, norms) in zip(batches, summed, strict=False):
+            self._check(batch, loss, norm := norms / self.group.size)
+            now.learned(loss, norm)
+        if summed[-1][0]:
+            if self.group.rank == 0:
+                self.keeper.keep(now.step, self._state(), wait=True)
+            say(f"stopped by SIGTERM at step {now.step}; a retry goes on from there")
+            raise Stopped
+        if self.group.rank == 0 and self.keeper.due():
+            self.keeper.keep(now.step, self._state())
+            now.skip()
 
-    def _rate(self, step: int) -> float:
-        """Return the share of the step size at a step: a ramp, then what the schedule says."""
-        warmup, whole = self.settings.warmup * self.steps, self.settings.epochs * self.steps
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        done = min(1.0, (step - warmup) / max(1.0, whole - warmup))
-        if self.settings.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
-        return float(0.1 ** int(done * THIRDS)) if self.settings.schedule == "step" else 1.0
+    def _check(self, batch: Batch, loss: float, norm: float) -> None:
+        guessing = math.log(self.classes)
+        if math.isfinite(loss) and math.isfinite(norm) and loss <= EXPLODED * guessing:
+            return
+        what = f"the loss {loss:.4g}" if math.isfinite(norm) else f"the loss {loss:.4g}, its gradient {norm:.4g}"
+        rows = batch.rows[:ROWS_NAMED].tolist()
+        raise self._lost(
+            f"in epoch {self.progress.epoch}, batch {batch.number} (step {self.progress.step + 1}, rows {rows} and "
+            f"{len(batch.rows) - len(rows)} more of the training split) {what}, where guessing has {guessing:.2f}"
+        )
 
     def _lost(self, what: str) -> TrainingError:
-        return TrainingError(f"{what} is not a number; lower train.learning_rate={self.settings.learning_rate:g}")
+        last = f"the last good checkpoint is {self.keeper.last}" if self.keeper.last else "there is no checkpoint"
+        return TrainingError(f"{what}; {last}; lower train.learning_rate, or look at these rows")
+
+    def _judge(self) -> tuple[float, float]:
+        """Return mean loss and accuracy on the held rows, each process having judged its share of the batches."""
+        self.network.eval()
+        targets = torch.from_numpy(np.array(self.held.y)).to(self.device.where)
+        sums, start = torch.zeros(2, dtype=torch.float64), 0
+        with torch.inference_mode():
+            for number, batch in enumerate(self.held.batches()):
+                y = targets[start : start + len(batch["image"])]
+                start += len(y)
+                if number % self.group.size == self.group.rank:
+                    image = torch.from_numpy(batch["image"]).to(self.device.where)
+                    logits = self.network(self.served.scaled(image)).float()
+                    loss = functional.cross_entropy(logits, y, reduction="sum").item()
+                    sums += torch.tensor([loss, int((logits.argmax(dim=1) == y).sum())])
+        loss, right = self.group.sum(sums).tolist()
+        return loss / len(targets), right / len(targets)
+
+    def _conclude(self, loss: float, accuracy: float, rate: float) -> None:
+        """Note an epoch that is over."""
+        now = self.progress
+        norm, train_loss = (math.fsum(values) / max(1, len(values)) for values in (now.norms, now.losses))
+        entry = {"epoch": now.epoch, "train_loss": train_loss, "loss": loss, "accuracy": accuracy}
+        now.history.append({**entry, "learning_rate": rate, "gradient_norm": norm})
+        if loss < now.best_loss:
+            now.best_loss, now.best_epoch = loss, now.epoch
+            self.best = copy.deepcopy(self.network.state_dict())
+        say(
+            f"epoch {now.epoch}/{self.settings.epochs} loss {train_loss:.4f} validation {loss:.4f} "
+            f"accuracy {accuracy:.4f} ({self._speed()})"
+        )
+        now.next_epoch()
+
+    def _tell(self) -> None:
+        now = self.progress
+        where = f"epoch {now.epoch}/{self.settings.epochs} batch {now.batch}/{self.steps}"
+        say(f"{where} loss {now.losses[-1]:.4f} ({self._speed()})")
+
+    def _speed(self) -> str:
+        """Return how fast this epoch goes, and how long the rest takes if no epoch is left out."""
+        left = (self.settings.epochs * self.steps - self.progress.step) * self.settings.batch_size
+        return f"{self.speed:.0f} rows/s, at most {_span(left / max(self.speed, 1e-9))} left"
+
+    def _resume(self) -> None:
+        content = self.group.give(self.keeper.latest() if self.group.rank == 0 else None)
+        if content is None:
+            return
+        tensors, notes = read(content)
+        if notes["device"] != self.device.where.type:
+            say(
+                f"{self.keeper.last} was trained on {notes['device']}, this is {self.device.where.type}: from the start"
+            )
+            return
+        self._restore(tensors, notes)
+        say(f"going on from step {self.progress.step} in epoch {self.progress.epoch}, of {self.keeper.last}")
+
+    def _state(self) -> State:
+        """Return all that a training is, but for randomness, which every step draws anew from the seed."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {f"optimizer.{i}.{name}": v for i, of in optimizer["state"].items() for name, v in of.items()}
+        notes = {"device": self.device.where.type, "progress": self.progress.plain()}
+        return tensors, {**notes, "groups": optimizer["param_groups"], "schedule": self.schedule.state_dict()}
+
+    def _restore(self, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+        self.network.load_state_dict(_under("network.", tensors))
+        self.best = _under("best.", tensors)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under("optimizer.", tensors).items():
+            number, _, what = name.partition(".")
+            state.setdefault(int(number), {})[what] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
+        self.schedule.load_state_dict(notes["schedule"])
+        self.progress = Progress.of(notes["progress"])
 
 
-def _pictures(part: Part) -> Tensor:
-    x = part.x
-    if x.nbytes <= CACHED_BYTES:
-        cached = torch.from_numpy(np.array(x))
-        release(x)
-        return cached
-    # Copy-on-write: torch wants memory that it could write to.
-    return torch.from_numpy(np.load(part.directory / "x.npy", mmap_mode="c", allow_pickle=False))
+def _windows(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    window: list[Batch] = []
+    for batch in batches:
+        window.append(batch)
+        if len(window) == size:
+            yield window
+            window = []
+    if window:
+        yield window
 
 
-def _optimizer(network: nn.Module, settings: Network) -> torch.optim.Optimizer:
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    rate, decay = settings.learning_rate, settings.weight_decay
-    match settings.optimizer:
-        case "sgd":
-            nesterov = settings.momentum > 0
-            return torch.optim.SGD(weights, rate, settings.momentum, weight_decay=decay, nesterov=nesterov)
-        case "adamw":
-            return torch.optim.AdamW(weights, rate, weight_decay=decay)
-        case "adam":
-            return torch.optim.Adam(weights, rate, weight_decay=decay)
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _class_weights(y: Tensor, classes: int) -> Tensor:
     counts = torch.bincount(y, minlength=classes).float()
     return len(y) / (classes * counts.clamp(min=1))
+
+
+def _span(seconds: float) -> str:
+    """Return a time in words as short as 40 s, 12 min or 3.5 h."""
+    if seconds < 100:  # noqa: PLR2004 (as the docstring says)
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004 (likewise)

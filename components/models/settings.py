@@ -1,8 +1,8 @@
 """The settings of the models that come with Slipway; typed, and importable without the libraries that train them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.section import Count, Section
 
@@ -117,9 +117,15 @@ class Network(TrainSettings):
         label_smoothing: Share of the target that is spread over all classes (Szegedy et al. 2016).
         dropout: Share of activations that are dropped in training.
         patience: Epochs without a better validation loss after which training stops.
-        precision: ``bfloat16`` runs the network in half the bits; weights and loss stay in float32.
+        precision: ``bfloat16`` runs the network in half the bits, weights and loss stay in float32; ``auto`` does so on
+            a GPU that can.
         augment: Random changes of training pictures.
         threads: CPU threads; a sum in another order has other last bits, so this is part of what a model is.
+        device: ``cpu``, ``cuda``, or ``auto``: a GPU where one is. Asking for a GPU that is not there is an error.
+        compile: Let torch compile the network; worth its first minutes in long runs.
+        processes: So many train together, each on its share of every batch; on GPUs, one for each.
+        machines: Pods that the processes are spread over, by Kubeflow Trainer.
+        checkpoint_seconds: From one checkpoint to the next; zero keeps none.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
@@ -134,9 +140,28 @@ class Network(TrainSettings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     patience: Count = 10
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     augment: Augment = Augment()
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
+    processes: Annotated[int, Field(ge=1, le=4096)] = 1
+    machines: Annotated[int, Field(ge=1, le=1024)] = 1
+    checkpoint_seconds: Zero = 60.0
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Self:
+        if self.processes % self.machines:
+            raise ValueError(
+                f"processes={self.processes} can't be spread evenly over machines={self.machines}; "
+                f"use a multiple, like {self.machines * max(1, self.processes // self.machines)}"
+            )
+        if self.batch_size < 2 * self.processes:
+            raise ValueError(
+                f"batch_size={self.batch_size} leaves each of processes={self.processes} fewer than 2 rows; "
+                f"use at least {2 * self.processes}"
+            )
+        return self
 
 
 class MnistCnn(Network):
