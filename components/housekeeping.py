@@ -1,4 +1,4 @@
-"""Housekeeping: what of the store was not entered into MLflow yet, and what nothing refers to any more.
+"""Housekeeping: what of the store was not entered into MLflow yet, and what nothing refers to or goes on from any more.
 
 Nothing is removed that could still be wanted: young things, records that MLflow does not have yet, and everything as
 long as MLflow can't be asked.
@@ -7,7 +7,7 @@ long as MLflow can't be asked.
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +22,7 @@ from components.tracking.runs import entered
 from modelpackage import DESCRIPTOR
 
 PACKAGE = re.compile(r"(?P<name>[^/]+)/sha256-(?P<digest>[0-9a-f]{64})/")
+TRAINING = re.compile(r"[^/]+/[0-9a-f]{64}/")
 NAMED = re.compile(rb"sha256-([0-9a-f]{64})")
 #: Looking through a whole registry and store takes longer than what a run may wait.
 PATIENCE_SECONDS = 600.0
@@ -29,7 +30,7 @@ PATIENCE_SECONDS = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Stray:
-    """A package in the store that nothing refers to.
+    """A package that nothing refers to, or the checkpoints of a training that was given up.
 
     Attributes:
         folder: Its key prefix, ending in a slash.
@@ -93,6 +94,21 @@ def strays(store: Store, destination: Destination, overlays: Iterable[Path], old
             folders.setdefault(match[0], {})[key] = found
     all_found = [_stray(folder, files) for folder, files in folders.items()]
     return [stray for stray in all_found if stray.age >= older_than]
+
+
+def given_up(checkpoints: Store, older_than: float) -> list[Stray]:
+    """Return what trainings left that nobody started again: checkpoints, and what machines hand to each other.
+
+    Args:
+        checkpoints: The store of ``SLIPWAY_CHECKPOINTS``.
+        older_than: Seconds since something was last written there.
+    """
+    folders: dict[str, dict[str, Object]] = {}
+    for key, found in checkpoints.objects("").items():
+        if match := TRAINING.match(key):
+            folders.setdefault(match[0], {})[key] = found
+    found_there = [replace(_stray(folder, files), whole=True) for folder, files in folders.items()]
+    return [stray for stray in found_there if stray.age >= older_than]
 
 
 def remove(store: Store, stray: Stray) -> None:

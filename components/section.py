@@ -60,7 +60,8 @@ def _explain(error: ValidationError, section: type[Section], where: str) -> str:
     if first["type"] == "missing":
         return f"{name} is missing"
     told = first["msg"].removeprefix("Value error, ")
-    return f"{name}: {told}" if isinstance(first["input"], Mapping) else f"{name}={first['input']!r}: {told}"
+    whole = first["type"] == "value_error" and isinstance(first["input"], Mapping)
+    return f"{name}: {told}" if whole else f"{name}={first['input']!r}: {told}"
 
 
 def _known_keys(section: Any, location: tuple[int | str, ...]) -> list[str]:

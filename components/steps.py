@@ -150,10 +150,12 @@ def _train(configs: Sequence[Config], fingerprint: str, splits: str, model: str)
     config, place = configs[0], Path(model)
     place.mkdir(parents=True, exist_ok=True)
     settings = config.train.model_dump()
-    with Usage(place / USAGE):
-        if settings.get("machines", 1) > 1:
-            train_on_machines(config, fingerprint, data.directory, place)
-        elif settings.get("processes", 1) > 1:
+    if settings.get("machines", 1) > 1:
+        train_on_machines(config, fingerprint, data.directory, place)
+        return
+    processes = settings.get("processes", 0)
+    with Usage(place / USAGE, gpus=processes):
+        if processes > 1:
             train_together(config, fingerprint, data.directory, place)
         else:
             run(config, data, place, run_checkpoints(config.name, provenance.run_key(config, fingerprint)))

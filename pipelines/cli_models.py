@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from components.destination import Destination
+    from components.housekeeping import Stray
+    from components.store import Store
     from components.tracking.registry import Registry
 
 SHORT = 12
@@ -40,7 +42,9 @@ def add_parsers(
     register.add_argument("name", nargs="?", help="one model instead of all")
     register.set_defaults(command=_register)
 
-    gc = commands.add_parser("gc", parents=[profile], help="list, or remove, packages that nothing refers to")
+    gc = commands.add_parser(
+        "gc", parents=[profile], help="list, or remove, packages and checkpoints that nothing needs"
+    )
     gc.add_argument("--remove", action="store_true", help="remove them")
     gc.add_argument(
         "--overlays", action="append", type=Path, default=[], metavar="PATH",
@@ -122,21 +126,35 @@ def _register(options: argparse.Namespace) -> int:
 
 
 def _gc(options: argparse.Namespace) -> int:
-    from components.housekeeping import remove, strays
+    from components.destination import checkpoints
+    from components.housekeeping import given_up, strays
     from components.store import open_store
+    from pipelines.home import Home
 
     destination, _ = _places()
-    store = open_store(destination.store)
+    store, seconds = open_store(destination.store), options.older_than * DAY
     overlays = options.overlays or [path for path in [Path("kustomize")] if path.is_dir()]
-    found = strays(store, destination, overlays, options.older_than * DAY)
+    done = "removed" if options.remove else "to remove; slipway gc --remove does it"
+    found = strays(store, destination, overlays, seconds)
+    _clear(store, found, remove=options.remove)
+    _tell(f"{len(found)} packages {done}" if found else "something refers to every package")
+    if place := checkpoints({**os.environ, **Home().destinations()}):
+        kept = open_store(place)
+        left = given_up(kept, seconds)
+        _clear(kept, left, remove=options.remove)
+        _tell(f"checkpoints of {len(left)} trainings {done}" if left else "no training left checkpoints behind")
+    return 0
+
+
+def _clear(store: "Store", found: "list[Stray]", *, remove: bool) -> None:
+    """List what is to go, and let it go."""
+    from components.housekeeping import remove as remove_stray
+
     for stray in found:
         state = "" if stray.whole else ", half written"
         _tell(f"{store.uri}/{stray.folder}  {stray.size / 1e6:.1f} MB, {_age(time.time() - stray.age)} old{state}")
-        if options.remove:
-            remove(store, stray)
-    done = "removed" if options.remove else "to remove; slipway gc --remove does it"
-    _tell(f"{len(found)} packages {done}" if found else "something refers to every package")
-    return 0
+        if remove:
+            remove_stray(store, stray)
 
 
 def _places() -> "tuple[Destination, Registry]":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 say = partial(print, flush=True)
 #: Options that only containers have.
-LIMITS = ("cpu", "memory")
+LIMITS = ("cpu", "memory", "gpus")
 CONTAINERS = ("image", *LIMITS)
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.types import Mount
+from docker.types import DeviceRequest, Mount
 
 from pipelines.docker_engine import docker_engine
 from pipelines.errors import RunError
@@ -61,7 +61,7 @@ class Places:
 
     Attributes:
         read: Files and folders that steps only read.
-        folders: Folders that steps write into: store and cache.
+        folders: Folders that steps write into: store, checkpoints and cache.
         database: MLflow's sqlite file; its folder is written into, too, because the journal lies beside it.
     """
 
@@ -78,12 +78,13 @@ class Places:
             config: Content of the configuration; whatever names an existing file or folder by its full path is one.
         """
         named = [_local(text) for text in (*_texts(config), environment.get("SLIPWAY_SIGNING_KEY", ""))]
-        store, tracking = _local(environment["SLIPWAY_STORE"]), environment["MLFLOW_TRACKING_URI"]
+        stores = [_local(environment.get(name, "")) for name in ("SLIPWAY_STORE", "SLIPWAY_CHECKPOINTS")]
+        tracking = environment["MLFLOW_TRACKING_URI"]
         cache = Path(environment["SLIPWAY_CACHE"]).absolute()
         database = Path(tracking.removeprefix(SQLITE)).absolute() if tracking.startswith(SQLITE) else None
         return cls(
             tuple(dict.fromkeys(path for path in named if path and path.exists())),
-            (store, cache) if store else (cache,),
+            (*(store for store in stores if store), cache),
             database,
         )
 
@@ -182,6 +183,7 @@ def settings(
     defaults = spec["root"]["inputDefinitions"]["parameters"]
     # kfp gives every container the same limits, so all get those of the largest step, training.
     cpu, memory = (quantity(arguments.get(name) or defaults[name]["defaultValue"]) for name in ("cpu", "memory"))
+    gpus = int(arguments.get("gpus") or defaults["gpus"]["defaultValue"])
     user = User.of_steps()
     environment = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
     return {
@@ -197,12 +199,13 @@ def settings(
         "group_add": [] if os.getuid() == ROOT else [str(group) for group in os.getgroups()],
         "read_only": True,
         "tmpfs": {"/tmp": ""},  # noqa: S108 (a mount point)
-        # As on a cluster, where the training step mounts as much; torch's data loaders share tensors through it.
+        # As on a cluster, where the training step mounts as much; processes that train together share tensors there.
         "shm_size": "1g",
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "pids_limit": MOST_PROCESSES,
         "nano_cpus": int(min(cpu, most_processors) * 1e9),
+        "device_requests": [DeviceRequest(count=gpus, capabilities=[["gpu"]])] if gpus else [],
         "mem_limit": int(memory),
         "memswap_limit": int(memory),
     }

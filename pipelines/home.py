@@ -21,11 +21,12 @@ class Home:
         self._environment = environment
 
     def destinations(self) -> dict[str, str]:
-        """Return where a run publishes and keeps downloads: what is already set wins, else folders here."""
+        """Return where a run publishes and keeps what it needs again: what is already set wins, else folders here."""
         own = {
             "SLIPWAY_STORE": (self.path / "store").as_uri(),
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.path / 'mlflow.db'}",
             "SLIPWAY_CACHE": str(self.path / "cache"),
+            "SLIPWAY_CHECKPOINTS": (self.path / "checkpoints").as_uri(),
         }
         return {name: self._environment.get(name) or value for name, value in own.items()}
 

@@ -206,7 +206,10 @@ def _mutable_image(pipeline: Pipeline) -> Found:
 def _cached_effect(pipeline: Pipeline) -> Found:
     """A cache would skip what it does outside of the run; call set_caching_options(False)."""
     for task in pipeline.cached_steps:
-        if {"secretAsEnv", "secretAsVolume"} & set(at(pipeline.platform, task.executor)):
+        # What training does outside, its checkpoints, is gone when it has a model.
+        made = at(task.component, "outputDefinitions", "artifacts").values()
+        model = any(at(artifact, "artifactType").get("schemaTitle") == "system.Model" for artifact in made)
+        if not model and {"secretAsEnv", "secretAsVolume"} & set(at(pipeline.platform, task.executor)):
             yield task.where, "holds a Secret and is cached"
         elif not task.component.get("outputDefinitions"):
             yield task.where, "has no outputs and is cached"

@@ -2,7 +2,10 @@
 
 from kfp import dsl, kubernetes
 
-ENDPOINTS = ("SLIPWAY_STORE", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+ENDPOINTS = (
+    "SLIPWAY_STORE", "SLIPWAY_CHECKPOINTS", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION",
+)  # fmt: skip
+GPU = "nvidia.com/gpu"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a mount point, not a temporary file)
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SLIPWAY_SIGNING_KEY")
 
@@ -30,6 +33,8 @@ def outside(task: dsl.PipelineTask) -> None:
 def accelerated(task: dsl.PipelineTask, cpu: str, memory: str, gpus: str) -> None:
     """Give a step the run's own resources; "0" GPUs is legal everywhere, so one file serves both kinds of cluster."""
     task.set_cpu_limit(cpu).set_memory_limit(memory)
-    task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
-    # torch's data loaders share tensors through /dev/shm, of which a container has 64 MB by default.
+    task.set_accelerator_type(GPU).set_accelerator_limit(gpus)
+    # Nodes with GPUs keep others off by this taint; where there is none, to tolerate it means nothing.
+    kubernetes.add_toleration(task, key=GPU, operator="Exists", effect="NoSchedule")
+    # Processes that train together share tensors through /dev/shm, of which a container has 64 MB by default.
     kubernetes.empty_dir_mount(task, "shm", SHARED_MEMORY, medium="Memory", size_limit="1Gi")

@@ -46,6 +46,7 @@ def candidate(
     """Train one trial; resources from parameters need the top level of a pipeline."""
     tried = step(ports.attempt(config=config, trial=trial, fingerprint=fingerprint, splits=splits), cached=True)
     accelerated(tried, cpu, memory, gpus)
+    outside(tried)
     return tried.outputs["model"]
 
 
@@ -78,6 +79,7 @@ def training(config: dict = DEFAULT, cpu: str = "2", memory: str = "4G", gpus: s
         cached=True,
     )
     accelerated(trained, cpu, memory, gpus)
+    outside(trained)
     _judge(config, prepared.outputs["splits"], trained.outputs["model"])
 
 

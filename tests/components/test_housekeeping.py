@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from components.destination import Destination
 from components.errors import ConfigError, TrackingError
-from components.housekeeping import register, remove, strays
+from components.housekeeping import given_up, register, remove, strays
 from components.package import package
 from components.publish import publish, upload
 from components.store import FolderStore, open_store
@@ -115,3 +115,18 @@ def test_what_is_no_package_is_left_alone(store, destination, tmp_path):
         store.put(key, tmp_path / "note")
     assert tiny.LABELS
     assert strays(store, destination, (), 0.0) == []
+
+
+def test_of_trainings_only_what_lies_long_enough_is_given_up(tmp_path):
+    checkpoints = open_store((tmp_path / "checkpoints").as_uri())
+    for name, age in (("old", 3), ("young", 1)):
+        file = tmp_path / "checkpoints" / name / ("b" * 64) / "job" / "job.json"
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+        os.utime(file, (time.time() - age * DAY, time.time() - age * DAY))
+    (tmp_path / "checkpoints" / "notes.txt").write_text("someone else's")
+    (found,) = given_up(checkpoints, 2 * DAY)
+    assert (found.folder, found.whole) == (f"old/{'b' * 64}/", True)
+    remove(checkpoints, found)
+    assert given_up(checkpoints, 2 * DAY) == []
+    assert checkpoints.exists("notes.txt")

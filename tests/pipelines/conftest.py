@@ -9,7 +9,7 @@ from pathlib import Path
 import kube_server
 import pytest
 
-from pipelines.kube import Cluster
+from components.kube import Cluster
 
 ROOT = Path(__file__).parents[2]
 SLIPWAY = str(Path(sys.executable).with_name("slipway"))

@@ -1,7 +1,7 @@
 import kube_scene
 import pytest
 
-from pipelines import kube
+from components import kube
 from pipelines.cli import main
 
 

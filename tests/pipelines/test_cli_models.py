@@ -129,7 +129,21 @@ def test_a_rollback_makes_the_version_before_champion_and_ends_at_the_first(told
 
 def test_nothing_is_left_to_register_and_nothing_to_remove(told):
     assert told("register").out.startswith("nothing to enter: MLflow (sqlite:///")
-    assert told("gc", "--older-than", "0").out == "something refers to every package\n"
+    clean = "something refers to every package\nno training left checkpoints behind\n"
+    assert told("gc", "--older-than", "0").out == clean
+
+
+def test_checkpoints_that_nobody_went_on_from_are_listed_and_removed_when_told(told, home):
+    left = home / "checkpoints" / "digits" / ("a" * 64) / f"{7:012d}-0123456789abcdef.safetensors"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"numbers")
+    assert "no training left checkpoints" in told("gc").out
+    listed = told("gc", "--older-than", "0").out
+    assert f"/checkpoints/digits/{'a' * 64}/  0.0 MB" in listed
+    assert "checkpoints of 1 trainings to remove; slipway gc --remove does it" in listed
+    assert left.exists()
+    assert "checkpoints of 1 trainings removed" in told("gc", "--older-than", "0", "--remove").out
+    assert not left.exists()
 
 
 def test_a_package_without_a_version_is_listed_and_removed_when_told(told, home, tmp_path, sealed):

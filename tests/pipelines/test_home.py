@@ -12,11 +12,13 @@ def test_everything_lies_in_one_folder_unless_the_environment_says_otherwise(tmp
         "SLIPWAY_STORE": f"{tmp_path.as_uri()}/store",
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
         "SLIPWAY_CACHE": f"{tmp_path}/cache",
+        "SLIPWAY_CHECKPOINTS": f"{tmp_path.as_uri()}/checkpoints",
     }
     elsewhere = {
         "SLIPWAY_STORE": "s3://models",
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
         "SLIPWAY_CACHE": "/data",
+        "SLIPWAY_CHECKPOINTS": "s3://checkpoints",
     }
     assert Home(elsewhere).destinations() == elsewhere
 

@@ -2,8 +2,8 @@ import kube_scene
 import pytest
 from kube_scene import NEW, OLD, SERVICE, uri
 
+from components.kube import ClusterError
 from pipelines.errors import RunError
-from pipelines.kube import ClusterError
 from pipelines.promote import MANAGER, Promotion, addressed, apply, current
 
 PROMOTION = Promotion(uri=uri(NEW), digest=NEW, namespace="slipway", service="digits")

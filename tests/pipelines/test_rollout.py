@@ -2,7 +2,7 @@ import kube_scene
 import pytest
 from kube_scene import NEW, OLD
 
-from pipelines.kube import Cluster
+from components.kube import Cluster
 from pipelines.rollout import deployment_name, digest_of, is_ready, rollout, served
 
 

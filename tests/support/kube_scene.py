@@ -58,6 +58,7 @@ def namespace(server: KubeServer) -> None:
         "MLFLOW_TRACKING_URI": "http://mlflow:5000",
         "AWS_ENDPOINT_URL": "http://minio:9000",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "SLIPWAY_CHECKPOINTS": "s3://checkpoints",
     }
     keys = {"AWS_ACCESS_KEY_ID": "bXkta2V5LWlk", "AWS_SECRET_ACCESS_KEY": "bXktc2VjcmV0"}
     annotations = {"serving.kserve.io/s3-endpoint": "minio:9000", "serving.kserve.io/s3-usehttps": "0"}

@@ -1,6 +1,6 @@
 from components.errors import StoreError
+from components.kube import ClusterError
 from pipelines.doctor import Finding, diagnose, ok
-from pipelines.kube import ClusterError
 
 
 def refuse(error):
