@@ -4,19 +4,22 @@ import json
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from components import metrics
 from components.champion import Comparison
 from components.config import Config, Gate
 from components.console import say
+from components.cost import Took, account, cost, read_samples, summary
 from components.dataset import Splits
 from components.graph import run_graph
 from components.preprocess import read_slices
 from components.report import figures, render_report
 from components.report.mistakes import worst
 from components.sweep import read_trials
-from components.train import GRAPH, TRAINING
+from components.train import GRAPH, PACE, TOOK, TRAINING, USAGE
 from modelpackage import canonical_json
 
 REPORT = "report.html"
@@ -84,11 +87,30 @@ def evaluate(
         say(f"{comparison.reason}; so: {comparison.action}")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "evaluation.json").write_bytes(canonical_json(evaluation.model_dump(mode="json")))
-    training = json.loads((model / TRAINING).read_bytes())
-    drawn = figures.draw_all(directory / "figures", test, probabilities, training["history"], read_trials(model))
-    report = render_report(config, splits, evaluation, drawn, worst(test, probabilities), read_trials(model))
+    report = _report(config, splits, model, evaluation, probabilities, directory / "figures")
     (directory / REPORT).write_text(report, encoding="utf-8")
     return evaluation
+
+
+def _report(
+    config: Config,
+    splits: Splits,
+    model: Path,
+    evaluation: Evaluation,
+    probabilities: NDArray[np.float32],
+    directory: Path,
+) -> str:
+    """Draw the figures into a folder and return the report."""
+    test, trials = splits.part("test"), read_trials(model)
+    history = json.loads((model / TRAINING).read_bytes())["history"]
+    drawn = figures.draw_all(directory, test, probabilities, history, trials)
+    took, pace = Took.read(model / TOOK), read_samples(model / PACE)
+    curves = figures.draw_training(directory, pace, read_samples(model / USAGE))
+    price = cost(took, config.prices) if took else None
+    if took:
+        say(summary(took, price))
+    told = account(took, price, pace) if took else {}
+    return render_report(config, splits, evaluation, drawn, worst(test, probabilities), trials, told, curves)
 
 
 def decide(gate: Gate, measured: dict[str, float]) -> tuple[Literal["passed", "refused"], str]:

@@ -17,11 +17,13 @@ from pydantic import BaseModel, ConfigDict
 
 from components.champion import Comparison
 from components.config import Config
+from components.cost import Cost, Prices, Took, account, cost
 from components.evaluate import Evaluation
 from components.store import Store
 from components.sweep import TRIALS
-from components.train import TRAINING, USAGE
+from components.train import PACE, TOOK, TRAINING, USAGE
 from modelpackage import Package, canonical_json
+from modelpackage.format import CARD
 
 NOTE = "run.json"
 
@@ -114,7 +116,7 @@ class Record:
             folder: Exists, empty.
         """
         shutil.copytree(evaluation, folder, dirs_exist_ok=True)
-        for name in (TRAINING, TRIALS, USAGE):
+        for name in (TRAINING, TRIALS, USAGE, PACE, TOOK):
             if (model / name).exists():
                 shutil.copyfile(model / name, folder / name)
         measured = Evaluation.open(evaluation)
@@ -138,7 +140,10 @@ class Record:
             signature=descriptor.signature.model_dump(mode="json") if descriptor else None,
         )
         (folder / NOTE).write_bytes(canonical_json(note.model_dump(mode="json")))
-        return cls(folder)
+        record = cls(folder)
+        if package:
+            (folder / CARD).write_text(record.card((package.path / CARD).read_text(encoding="utf-8")), encoding="utf-8")
+        return record
 
     @classmethod
     def bring(cls, store: Store, name: str, run: str, folder: Path) -> Self:
@@ -179,8 +184,36 @@ class Record:
 
     @property
     def usage(self) -> list[Mapping[str, float]]:
-        """What training took of the machine: ``seconds``, ``cpu_percent``, ``memory_mb``."""
+        """What training took of the machine: ``seconds``, ``cpu_percent``, ``memory_mb``, and the same of GPUs."""
         return list(self._read(USAGE, []))
+
+    @property
+    def pace(self) -> list[Mapping[str, float]]:
+        """Samples of the training loop: ``step``, ``seconds`` and what was measured then."""
+        return list(self._read(PACE, []))
+
+    @property
+    def took(self) -> Took | None:
+        """What training took; None in a record of an earlier version."""
+        return Took.read(self.folder / TOOK)
+
+    @property
+    def cost(self) -> Cost | None:
+        """What training cost; None where it left no account, or nothing was priced."""
+        told = self.note.parameters.items()
+        prices = {name.removeprefix("prices."): value for name, value in told if name.startswith("prices.")}
+        return cost(self.took, Prices.model_validate(prices)) if self.took else None
+
+    def card(self, sealed: str) -> str:
+        """Return the model card with what training took, which the sealed one can't tell: it knows no time.
+
+        Args:
+            sealed: The package's card.
+        """
+        if self.took is None:
+            return sealed
+        lines = [f"- {name}: {value}" for name, value in account(self.took, self.cost, self.pace).items()]
+        return "\n".join([sealed.rstrip(), "", "## What training took", "", *lines, ""])
 
     def _read(self, name: str, default: Any) -> Any:
         path = self.folder / name

@@ -1,6 +1,8 @@
 """How a run fails: one line for the user, found in a step's log where need be."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 TRACEBACK = "Traceback (most recent call last)"
@@ -29,6 +31,18 @@ def error_of(log: str) -> str:
     # Only the frames stand deeper than the traceback's first line; whatever a runner prints comes after the exception.
     raised = (line for line in rest[1:] if _indent(line) <= _indent(rest[0]))
     return next(raised, lines[-1] if lines else "it printed nothing").strip()
+
+
+def killed(config: Mapping[str, Any]) -> str:
+    """Return what to say in place of the shell's one word for a process that was killed.
+
+    Args:
+        config: Content of the configuration.
+    """
+    size = int(config.get("train", {}).get("batch_size", 0))
+    smaller = f"try train.batch_size={max(2, size // 2)}, " if size > 2 else ""  # noqa: PLR2004 (batch norm needs two)
+    way = f"{smaller}and with --runner docker, --memory allows more"
+    return f"it was killed, as happens when memory runs out; {way.removeprefix('and ')}"
 
 
 def _indent(line: str) -> int:

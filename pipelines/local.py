@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.errors import RunError, error_of
+from pipelines.errors import RunError, error_of, killed
 
 Runner = Literal["subprocess", "docker"]
 
@@ -27,8 +27,6 @@ STARTED = re.compile(r"INFO - Executing task '([\w-]+)'")
 ENDED = re.compile(r"(?:INFO|ERROR) - Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 SAID = re.compile(r"^\s*\[slipway\] (.*)")
 TOLD_ERROR = re.compile(r"^(?:trial \d+/\d+: )?error: ")
-#: In place of the shell's one word.
-OUT_OF_MEMORY = "it was killed, as happens when memory runs out; with --runner docker, --memory allows more"
 #: The step that runs several times at once.
 PARALLEL = "attempt"
 USED = re.compile(r"^(?:trial \d+/\d+: )?used [\d.]+ s and (\d+) MB$")
@@ -135,7 +133,7 @@ def run_local(
 def _tell_failure(outcome: Outcome, log: Path, say: Callable[[str], None]) -> None:
     failed = [step for step in outcome.steps if step.state == "failed"]
     told = error_of("\n".join(failed[-1].log) if failed else log.read_text(encoding="utf-8"))
-    cause = OUT_OF_MEMORY if told == "Killed" else told
+    cause = killed(outcome.config) if told == "Killed" else told
     name = failed[-1].name if failed else "run"
     say(cause if outcome.code == REFUSED else f"{name} failed: {cause}")
     say(f"log       {log}")

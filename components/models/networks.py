@@ -6,7 +6,6 @@ from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import ResNet18_Weights, resnet18
 
 from components.dataset import Rows
 from components.errors import TrainingError
@@ -125,17 +124,16 @@ class _Coloured(nn.Module):
 
 
 def _resnet18(settings: ResNet18, classes: int) -> nn.Module:
-    network = resnet18(weights=_imagenet() if settings.weights == "imagenet" else None)
+    # Half a second, which only this network is worth.
+    from torchvision.models import ResNet18_Weights, resnet18
+
+    network = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1 if settings.weights == "imagenet" else None)
     if settings.weights not in ("random", "imagenet"):
         _load(network, settings.weights)
     if settings.freeze:
         network.requires_grad_(requires_grad=False)
     network.fc = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(network.fc.in_features, classes))
     return _Coloured(network)
-
-
-def _imagenet() -> ResNet18_Weights:
-    return ResNet18_Weights.IMAGENET1K_V1
 
 
 def _load(network: nn.Module, place: str) -> None:

@@ -28,6 +28,10 @@ figure { margin: 0 } figcaption { font-weight: 600 } svg { max-width: 100%; heig
   svg { background: #fff } .verdict { color: #111 } }
 """
 
+PRICELESS = (
+    "To see what it cost, set what an hour costs: prices.cpu of a core, prices.memory of a GB, prices.gpu of a GPU."
+)
+
 
 def render_report(
     config: Config,
@@ -36,6 +40,8 @@ def render_report(
     drawn: Mapping[str, Path],
     mistakes: Sequence[Mistake],
     trials: Sequence[Mapping[str, Any]],
+    took: Mapping[str, str],
+    curves: Mapping[str, Path],
 ) -> str:
     """Return the report as HTML without a single outside reference.
 
@@ -46,6 +52,8 @@ def render_report(
         drawn: SVG files by title.
         mistakes: The most confident ones.
         trials: The account of a sweep, or none.
+        took: What training took, by name; empty where it left no account.
+        curves: SVG files of how training went on, by title.
     """
     measured = evaluation.metrics
     headline = (
@@ -56,12 +64,13 @@ def render_report(
         f"<h1>{escape(config.name)}</h1><p class=quiet>{escape(config.train.model)}, {escape(headline)}</p>",
         f"<p class='verdict {evaluation.verdict}'><b>{evaluation.verdict}:</b> {escape(evaluation.reason)}</p>",
         *_comparison(evaluation),
-        f"<div class=columns>{''.join(_figure(title, path) for title, path in drawn.items())}</div>",
+        _figures(drawn),
         *_mistakes(mistakes),
         "<h2>Per class</h2>",
         _table(("label", "precision", "recall", "f1", "support"), _class_rows(evaluation)),
         *_slices(evaluation),
         *_trials(trials),
+        *_training(took, curves, sweep=bool(trials)),
         "<h2>Metrics</h2>",
         _table(("metric", "value"), [(name, f"{value:.4g}") for name, value in sorted(measured.items())]),
         *_data(splits),
@@ -128,6 +137,18 @@ def _trials(trials: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def _training(took: Mapping[str, str], curves: Mapping[str, Path], *, sweep: bool) -> list[str]:
+    if not took:
+        return []
+    return [
+        "<h2>What training took</h2>",
+        "<p class=quiet>The chosen trial alone.</p>" if sweep else "",
+        _table(("what", "value"), list(took.items())),
+        "" if "cost" in took else f"<p class=quiet>{PRICELESS}</p>",
+        _figures(curves),
+    ]
+
+
 def _data(splits: Splits) -> list[str]:
     rows = {name: f"{len(splits.part(name))} rows" for name in SPLITS}
     found = read_findings(splits.directory)
@@ -141,6 +162,10 @@ def _data(splits: Splits) -> list[str]:
         _table(("what", "value"), [("version", f"sha256:{splits.rows.digest}"), *rows.items()]),
         f"<ul>{items}</ul>" if items else "<p>Nothing was set aside, and validation found nothing to mention.</p>",
     ]
+
+
+def _figures(drawn: Mapping[str, Path]) -> str:
+    return f"<div class=columns>{''.join(_figure(title, path) for title, path in drawn.items())}</div>"
 
 
 def _figure(title: str, path: Path) -> str:

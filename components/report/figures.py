@@ -1,6 +1,6 @@
-"""Figures that a person wants to look at, as SVG: confusion, calibration, learning curve, and the worst mistakes."""
+"""Figures that a person wants to look at, as SVG: what the model does, and what its training did to the machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,16 @@ STYLE = {
 }
 #: Beyond this many classes numbers in the cells can't be read.
 MOST_NUMBERED_CLASSES = 20
+#: A curve of one point is none.
+FEWEST_POINTS = 2
+#: What of the machine is drawn below what: title, and for each sample's name the label, the colour and the unit.
+MACHINE = {
+    "CPU in %\n(100: one core)": {"cpu_percent": ("CPU", BLUE, 1.0)},
+    "GPU in %": {"gpu_percent": ("GPU", ORANGE, 1.0)},
+    "memory in GB": {"memory_mb": ("main memory", BLUE, 1e3), "gpu_memory_mb": ("GPU memory", ORANGE, 1e3)},
+}
+#: The unit of a time axis, and from how many seconds on it is used.
+UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
 def draw_all(
@@ -61,6 +71,32 @@ def draw_all(
     mistakes = worst(test, probabilities)
     if rows.kind == "image" and mistakes:
         drawn["Most confident mistakes"] = _mistakes(test, mistakes)
+    return _save(directory, drawn)
+
+
+def draw_training(
+    directory: Path, pace: Sequence[Mapping[str, float]], usage: Sequence[Mapping[str, float]]
+) -> dict[str, Path]:
+    """Draw how training went on.
+
+    Args:
+        directory: Created.
+        pace: Samples of the loop; nothing is drawn of fewer than two.
+        usage: Samples of what it took of the machine, likewise.
+
+    Returns:
+        The SVG file of each figure, by title.
+    """
+    drawn = {}
+    if len(pace) >= FEWEST_POINTS:
+        drawn["Throughput"] = _throughput(pace)
+        drawn["Loss and gradient norm"] = _descent(pace)
+    if len(usage) >= FEWEST_POINTS:
+        drawn["Machine"] = _machine(usage)
+    return _save(directory, drawn)
+
+
+def _save(directory: Path, drawn: Mapping[str, Figure]) -> dict[str, Path]:
     directory.mkdir(parents=True, exist_ok=True)
     paths = {}
     for title, figure in drawn.items():
@@ -121,6 +157,50 @@ def _learning_curve(history: Sequence[dict[str, float]]) -> Figure:
     axes.set_ylabel("loss")
     axes.legend(frameon=False)
     return figure
+
+
+def _throughput(pace: Sequence[Mapping[str, float]]) -> Figure:
+    figure, axes = _axes(5.4, 3.6)
+    axes.plot([sample["step"] for sample in pace], [sample["rows_per_second"] for sample in pace], color=BLUE)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("step")
+    axes.set_ylabel("rows per second")
+    return figure
+
+
+def _descent(pace: Sequence[Mapping[str, float]]) -> Figure:
+    figure, panels = _panels(2)
+    steps = [sample["step"] for sample in pace]
+    for axes, name, colour in zip(panels, ("loss", "gradient_norm"), (BLUE, ORANGE), strict=True):
+        values = [sample[name] for sample in pace]
+        axes.plot(steps, values, color=colour)
+        axes.set_yscale("log" if min(values) > 0 else "linear")
+        axes.set_ylabel(name.replace("_", " "))
+    panels[-1].set_xlabel("step")
+    return figure
+
+
+def _machine(usage: Sequence[Mapping[str, float]]) -> Figure:
+    shown = {title: lines for title, lines in MACHINE.items() if any(set(lines) & sample.keys() for sample in usage)}
+    figure, panels = _panels(len(shown))
+    unit, length = next((unit for unit in UNITS if usage[-1]["seconds"] >= 2 * unit[1]), UNITS[-1])
+    for axes, (title, lines) in zip(panels, shown.items(), strict=True):
+        for name, (label, colour, scale) in lines.items():
+            seen = [(sample["seconds"] / length, sample[name] / scale) for sample in usage if name in sample]
+            if seen:
+                axes.plot(*zip(*seen, strict=True), color=colour, label=label)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(title)
+    panels[-1].legend(frameon=False)
+    panels[-1].set_xlabel(unit)
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
+    """Return two axes or more, one above the other, with one horizontal scale."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 1 + 1.5 * count))
+        return figure, figure.subplots(count, 1, sharex=True)
 
 
 def _trials(trials: Sequence[dict[str, Any]]) -> Figure:

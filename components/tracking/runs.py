@@ -27,6 +27,14 @@ RUN_TAG, ENTERED_TAG, PARENT_TAG = "slipway.run", "slipway.entered", "mlflow.par
 #: What one call may carry.
 MOST_METRICS, MOST_PARAMETERS, MOST_TEXT = 1000, 100, 500
 
+#: What MLflow calls it. Several GPUs have a mean and a sum, so they don't get the number of one.
+SYSTEM = {
+    "cpu_percent": "cpu_utilization_percentage",
+    "memory_mb": "system_memory_usage_megabytes",
+    "gpu_percent": "{gpu}_utilization_percentage",
+    "gpu_memory_mb": "{gpu}_memory_usage_megabytes",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
@@ -163,16 +171,31 @@ class _Writer:
 
 
 def _metrics(record: Record, start: int) -> Iterator[Metric]:
-    """Yield the final figures, the curve of each epoch, and what training took of the machine."""
-    for name, value in record.note.metrics.items():
-        yield Metric(name, value, start, 0)
+    """Yield the final figures, what training took of time and money, and every curve."""
+    took, price = record.took, record.cost
+    costs = {"training_seconds": took and took.seconds, "training_cost": price and price.amount}
+    for name, value in (record.note.metrics | costs).items():
+        if value is not None:
+            yield Metric(name, value, start, 0)
     for entry in record.history:
         for name in entry.keys() - {"epoch"}:
             yield Metric(f"epoch_{name}", entry[name], start, int(entry["epoch"]))
-    for step, sample in enumerate(record.usage):
-        moment = start + int(1000 * sample["seconds"])
-        yield Metric("system/cpu_utilization_percentage", sample["cpu_percent"], moment, step)
-        yield Metric("system/system_memory_usage_megabytes", sample["memory_mb"], moment, step)
+    yield from _samples(record, start)
+
+
+def _samples(record: Record, start: int) -> Iterator[Metric]:
+    """Yield the pace of the training loop, by step, and what it took of the machine."""
+    for sample in record.pace:
+        for name in sample.keys() - {"step", "seconds"}:
+            yield Metric(f"train/{name}", sample[name], _moment(start, sample), int(sample["step"]))
+    gpu = "gpu" if record.took and record.took.gpus > 1 else "gpu_0"
+    for number, sample in enumerate(record.usage):
+        for name in sample.keys() & SYSTEM.keys():
+            yield Metric(f"system/{SYSTEM[name].format(gpu=gpu)}", sample[name], _moment(start, sample), number)
+
+
+def _moment(start: int, sample: Mapping[str, float]) -> int:
+    return start + int(1000 * sample["seconds"])
 
 
 def _dataset(record: Record, digest: str) -> DatasetInput:

@@ -3,7 +3,6 @@
 They take two seconds. torch is not imported for them, except in a process of its own where a GPU is.
 """
 
-import ctypes
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
+from components import gpu
 from pipelines.doctor import Check, Finding, ok, problem, warning
 from pipelines.errors import RunError
 
@@ -104,7 +104,7 @@ def torch() -> Iterator[Finding]:
     if version is None or util.find_spec("torch") is None:
         yield ok("torch is not installed; only neural networks need it: make setup-torch")
         return
-    count = gpus()
+    count = gpu.count()
     if not count:
         yield ok(f"torch {version}; no NVIDIA GPU is seen, so networks train on the CPU")
         return
@@ -161,14 +161,3 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def gpus() -> int:
-    """Return how many GPUs the NVIDIA driver knows, 0 where there is none."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    seen = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-    return count.value if seen else 0

@@ -35,6 +35,13 @@ def test_where_the_data_lay_is_no_part_of_what_a_model_is():
     assert one.identity()["data"]["label"] == "y"
 
 
+def test_prices_are_no_part_of_what_a_model_is():
+    config = Config.build(GOOD | {"prices": {"gpu": 2.5, "currency": "CHF"}})
+    assert config.flat()["prices.gpu"] == "2.5"
+    assert config.identity() == Config.build(GOOD).identity()
+    assert "prices" not in Config.build(GOOD).plain()
+
+
 def test_numbers_that_became_floats_on_the_way_through_a_pipeline_parameter_are_whole_again():
     config = Config.build(GOOD | {"seed": 3.0, "train": {"model": "mnist_cnn", "epochs": 5.0}})
     assert (config.seed, config.train.epochs) == (3, 5)
@@ -98,6 +105,8 @@ def test_settings_of_the_model_that_was_replaced_do_not_get_in_the_way(tmp_path:
         ({"name": "Not A Name"}, "name='Not A Name': use lower-case letters, digits and dashes"),
         ({"split": {"validation": 0.5, "test": 0.45}}, "leaves under a tenth for training"),
         ({"data": {"source": ""}}, "data.source='': String should have at least 1 character"),
+        ({"prices": {"gpu": -2.5}}, "prices.gpu=-2.5: Input should be greater than or equal to 0"),
+        ({"prices": {"disk": 1}}, "prices.disk is not a setting; known here: cpu, currency, gpu, memory"),
         ({"seed": -1}, "seed=-1: Input should be greater than or equal to 0"),
     ],
 )

@@ -1,6 +1,8 @@
 """The verdict, the report and its figures."""
 
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +12,8 @@ from stages import DIGITS, run_stages
 from components.config import Gate, read_config
 from components.evaluate import Evaluation, decide, evaluate
 from components.graph import run_graph
+
+CURVES = ("throughput", "loss-and-gradient-norm", "machine")
 
 
 def test_the_forest_reads_digits(forest_run):
@@ -38,6 +42,56 @@ def test_a_refused_model_still_gets_its_whole_report(forest_run, tmp_path):
     evaluation = evaluate(config, forest_run.splits, forest_run.model, tmp_path / "evaluation")
     assert evaluation.verdict == "refused"
     assert "refused" in (tmp_path / "evaluation" / "report.html").read_text()
+
+
+TOOK = {"seconds": 5400.0, "device": "NVIDIA H200", "gpus": 1, "processes": 1, "cores": 8.0, "memory_gb": 6.5}
+POINT = {"rows_per_second": 20_000.0, "step_seconds": 0.01, "loss": 0.5, "gradient_norm": 1.0}
+
+
+def trained(run, folder, usage):
+    """Copy what training wrote, with an account of a longer one."""
+    model = folder / "model"
+    shutil.copytree(run.model, model)
+    (model / "took.json").write_text(json.dumps(TOOK))
+    pace = [POINT | {"step": 20 * number, "seconds": 9.0 * number} for number in range(1, 600)]
+    (model / "pace.json").write_text(json.dumps(pace))
+    (model / "usage.json").write_text(json.dumps(usage))
+    return model
+
+
+def test_the_report_tells_what_training_took_and_cost(forest_run, tmp_path, capsys):
+    sample = {"cpu_percent": 310.0, "memory_mb": 6400.0, "gpu_percent": 92.0, "gpu_memory_mb": 70_000.0}
+    model = trained(forest_run, tmp_path, [sample | {"seconds": 9.0 * number} for number in range(600)])
+    config = read_config(DIGITS, ["train.trees=40", "prices.gpu=2.5", "prices.cpu=0.04"])
+    evaluate(config, forest_run.splits, model, tmp_path / "evaluation")
+    report = (tmp_path / "evaluation" / "report.html").read_text()
+    assert "<td>1 h 30 min</td>" in report and "<td>20,000</td>" in report
+    assert "1.5 h x (8 cores x 0.04 + 1 GPU x 2.5) = 4.23 USD" in report
+    assert "To see what it cost" not in report
+    assert "training took 1 h 30 min on NVIDIA H200 and cost 4.23 USD" in capsys.readouterr().out
+    drawn = {name: (tmp_path / "evaluation" / "figures" / f"{name}.svg").read_text() for name in CURVES}
+    assert ">rows per second<" in drawn["throughput"]
+    assert ">gradient norm<" in drawn["loss-and-gradient-norm"]
+    assert ">GPU memory<" in drawn["machine"] and ">GPU in %<" in drawn["machine"] and ">hours<" not in drawn["machine"]
+    assert report.count("<figcaption>Machine</figcaption>") == 1
+
+
+def test_without_prices_the_report_says_in_one_line_how_to_set_them(forest_run, tmp_path):
+    usage = [{"seconds": float(number), "cpu_percent": 99.0, "memory_mb": 100.0} for number in range(5)]
+    evaluate(forest_run.config, forest_run.splits, trained(forest_run, tmp_path, usage), tmp_path / "evaluation")
+    report = (tmp_path / "evaluation" / "report.html").read_text()
+    assert report.count("To see what it cost, set what an hour costs") == 1
+    machine = (tmp_path / "evaluation" / "figures" / "machine.svg").read_text()
+    assert ">seconds<" in machine and "GPU" not in machine
+
+
+def test_training_that_left_no_account_has_no_section_in_the_report(forest_run, tmp_path):
+    model = trained(forest_run, tmp_path, [])
+    for name in ("took.json", "pace.json", "usage.json"):
+        (model / name).unlink()
+    evaluate(forest_run.config, forest_run.splits, model, tmp_path / "evaluation")
+    assert "What training took" not in (tmp_path / "evaluation" / "report.html").read_text()
+    assert not any((tmp_path / "evaluation" / "figures" / f"{name}.svg").exists() for name in CURVES)
 
 
 def test_batches_do_not_change_an_answer(forest_run, monkeypatch):

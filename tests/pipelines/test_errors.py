@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.errors import error_of
+from pipelines.errors import error_of, killed
 
 RAISED = """\
 epoch 1
@@ -48,3 +48,9 @@ def test_what_the_step_says_itself_comes_first():
 def test_without_either_it_is_the_last_line_and_an_empty_log_says_so():
     assert error_of("epoch 1\nKilled\n\n") == "Killed"
     assert error_of("\n \n") == "it printed nothing"
+
+
+def test_a_killed_step_is_told_the_batch_size_to_try_where_it_has_one():
+    assert "memory runs out; try train.batch_size=32, and with" in killed({"train": {"batch_size": 64.0}})
+    for small in ({}, {"train": {"trees": 7}}, {"train": {"batch_size": 2}}):
+        assert killed(small).endswith("memory runs out; with --runner docker, --memory allows more")

@@ -76,6 +76,39 @@ def test_the_data_and_the_signature_are_where_mlflow_shows_them(tracking, client
     assert "pickle" not in text
 
 
+def test_pace_machine_time_and_cost_are_series_and_figures_of_the_run(tracking, client, tmp_path):
+    record = a_record(tmp_path, run="run-8", parameters={"prices.gpu": "2.0", "prices.currency": "USD"})
+    took = {"seconds": 1800.0, "device": "H", "gpus": 1, "processes": 1, "cores": 8.0, "memory_gb": 2.0}
+    point = {"rows_per_second": 900.0, "step_seconds": 0.1, "gradient_norm": 1.5}
+    pace = [point | {"step": 20 * n, "seconds": 2.0 * n, "loss": 1 / n} for n in range(1, 301)]
+    machine = {"cpu_percent": 50.0, "memory_mb": 100.0, "gpu_percent": 75.0, "gpu_memory_mb": 3000.0}
+    usage = [machine | {"seconds": 6.0 * n} for n in range(100)]
+    for name, content in {"took": took, "pace": pace, "usage": usage}.items():
+        (tmp_path / "record" / f"{name}.json").write_text(json.dumps(content))
+    recorded, _ = (write_run(tracking, record) for _ in range(2))
+    run = client.get_run(recorded.run_id)
+    assert (run.data.metrics["training_seconds"], run.data.metrics["training_cost"]) == (1800.0, 1.0)
+    loss = client.get_metric_history(run.info.run_id, "train/loss")
+    assert [(point.step, point.value) for point in loss[:2]] == [(20, 1.0), (40, 0.5)]
+    assert (len(loss), loss[1].timestamp - run.info.start_time) == (300, 4000)
+    assert {name for name in run.data.metrics if "/" in name} == {
+        "train/loss", "train/gradient_norm", "train/rows_per_second", "train/step_seconds",
+        "system/cpu_utilization_percentage", "system/system_memory_usage_megabytes",
+        "system/gpu_0_utilization_percentage", "system/gpu_0_memory_usage_megabytes",
+    }  # fmt: skip
+
+
+def test_the_mean_of_several_gpus_is_not_told_as_that_of_one(tracking, client, tmp_path):
+    record = a_record(tmp_path, run="run-9")
+    took = {"seconds": 1.0, "device": "H", "gpus": 8, "processes": 8, "cores": 8.0, "memory_gb": 2.0}
+    (tmp_path / "record" / "took.json").write_text(json.dumps(took))
+    usage = [{"seconds": 0.0, "cpu_percent": 1.0, "memory_mb": 1.0, "gpu_percent": 75.0, "gpu_memory_mb": 8000.0}]
+    (tmp_path / "record" / "usage.json").write_text(json.dumps(usage))
+    metrics = client.get_run(write_run(tracking, record).run_id).data.metrics
+    assert metrics["system/gpu_utilization_percentage"] == 75.0
+    assert not [name for name in metrics if "gpu_0" in name or name == "training_cost"]
+
+
 def test_a_refused_run_is_a_failed_one(tracking, client, tmp_path):
     refused = {"gate": "refused", "package": None, "uri": None, "data": None, "signature": None}
     recorded = write_run(tracking, a_record(tmp_path, run="run-3", **refused))
