@@ -47,8 +47,8 @@ def _findings(options: argparse.Namespace) -> "Iterator[Finding]":
 
 
 def _of_cluster(options: argparse.Namespace) -> "Iterator[Finding]":
+    from components.kube import Cluster, ClusterError, NoClusterError
     from pipelines.doctor import cluster, diagnose, namespace, of_error, ok, services
-    from pipelines.kube import Cluster, ClusterError, NoClusterError
 
     try:
         connection = Cluster.connect()

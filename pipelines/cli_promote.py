@@ -28,7 +28,7 @@ def add_parser(
 
 
 def _promote(options: argparse.Namespace) -> int:
-    from pipelines.kube import Cluster
+    from components.kube import Cluster
     from pipelines.promote import apply, current
     from pipelines.proof import wait
     from pipelines.rollout import model_of

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from components.kube import CONFLICT, Cluster, ClusterError, Json
 from pipelines.errors import RunError
-from pipelines.kube import CONFLICT, Cluster, ClusterError, Json
 from pipelines.rollout import DIGEST_VARIABLE, digest_of, model_of, service_path
 
 MANAGER = "slipway-promote"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import urllib3
 
+from components.kube import FORBIDDEN, Cluster, ClusterError, Json
 from pipelines.doctor.reason import Reason, first_reason
 from pipelines.errors import RunError
-from pipelines.kube import FORBIDDEN, Cluster, ClusterError, Json
 from pipelines.promote import Promotion, current
 from pipelines.rollout import Rollout, digest_of, is_ready, model_of, rollout, served
 

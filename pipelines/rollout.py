@@ -7,7 +7,7 @@ For ``pipelines/promote.py`` and ``pipelines/doctor``.
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from pipelines.kube import NOT_FOUND, Cluster, ClusterError, Json
+from components.kube import NOT_FOUND, Cluster, ClusterError, Json
 
 ADDRESSED = "sha256-"
 DIGEST_CHARACTERS = 64

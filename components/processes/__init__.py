@@ -19,10 +19,12 @@ from types import FrameType
 from components.config import Config
 from components.console import say
 from components.errors import Stopped, TrainingError
-from components.processes.verdict import STOPPED, read_verdict
+from components.processes.verdict import STOPPED, read_verdict, verdicts
 
 #: A process of this machine that is lost is made up for so often; on several machines, all start anew.
 RESTARTS = 3
+#: Seconds between two looks at whether there is still something to wait for.
+PATIENCE = 5.0
 #: What shells call a failure that may pass.
 LOST = 75
 
@@ -66,7 +68,13 @@ def _run(job: Path, processes: int, *, alone: bool) -> int:
     local = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"} if alone else {}
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **local}
     with subprocess.Popen(command, env=environment) as launcher, _passing(launcher):  # noqa: S603 (our own module)
-        return launcher.wait()
+        while True:
+            try:
+                return launcher.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                # Where all is said here, torchrun may still wait for machines that are gone.
+                if verdicts(job.parent) == processes:
+                    launcher.kill()
 
 
 @contextmanager

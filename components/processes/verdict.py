@@ -10,6 +10,11 @@ def write_verdict(folder: Path, rank: int, told: str) -> None:
     (folder / f"verdict-{rank:06d}").write_text(told, encoding="utf-8")
 
 
+def verdicts(folder: Path) -> int:
+    """Return how many workers of this machine ended by their own word."""
+    return len(list(folder.glob("verdict-*")))
+
+
 def read_verdict(folder: Path) -> str | None:
     """Return what the worker of the lowest rank said, if one said something."""
     said = sorted(folder.glob("verdict-*"))

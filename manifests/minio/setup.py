@@ -1,8 +1,8 @@
 """Makes the buckets and the users of MinIO; whatever is there already stays as it is.
 
-A trainer adds packages, data sets and artifacts and can't delete a model; a reader reads models; MLflow has a bucket of
-its own. Reads everything from the environment, ends with 0 when all is done, and with an error otherwise, so that the
-Job tries again.
+A trainer adds packages, data sets and artifacts and can't delete a model, only its checkpoints; a reader reads models;
+MLflow has a bucket of its own. Reads everything from the environment, ends with 0 when all is done, and with an error
+otherwise, so that the Job tries again.
 """
 
 import json
@@ -15,7 +15,8 @@ from minio.credentials import StaticProvider
 from minio.error import S3Error
 from minio.versioningconfig import ENABLED, VersioningConfig
 
-BUCKETS = ("models", "mlflow", "mlpipeline")
+#: By name, whether it keeps what is replaced: checkpoints go when they are of no more use.
+BUCKETS = {"models": True, "mlflow": True, "mlpipeline": True, "checkpoints": False}
 READ = ["s3:GetObject"]
 ADD = [*READ, "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 DELETE = ["s3:DeleteObject"]
@@ -33,6 +34,8 @@ USERS: dict[str, list[Rule]] = {
         (DELETE, "models/*/registering/*"),
         (LIST, "mlpipeline"),
         (ADD + DELETE, "mlpipeline/*"),
+        (LIST, "checkpoints"),
+        (ADD + DELETE, "checkpoints/*"),
     ],
     "reader": [(LIST, "models"), (READ, "models/*")],
     "mlflow": [(LIST, "mlflow"), (ADD + DELETE, "mlflow/*")],
@@ -66,11 +69,12 @@ def main() -> None:
     once = urllib3.PoolManager(timeout=10, retries=False)
     client = Minio(endpoint=endpoint, access_key=root[0], secret_key=root[1], secure=False, http_client=once)
     started(client)
-    for bucket in BUCKETS:
+    for bucket, versioned in BUCKETS.items():
         if not client.bucket_exists(bucket_name=bucket):
             client.make_bucket(bucket_name=bucket)
-        client.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
-        print(f"bucket {bucket}: there, versioned", flush=True)
+        if versioned:
+            client.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
+        print(f"bucket {bucket}: there{', versioned' if versioned else ''}", flush=True)
     admin = MinioAdmin(endpoint=endpoint, credentials=StaticProvider(*root), secure=False)
     for name, rules in USERS.items():
         user = os.environ[f"{name.upper()}_USER"]

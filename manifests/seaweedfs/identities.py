@@ -1,6 +1,7 @@
 """Writes the users of SeaweedFS.
 
-A trainer adds to models and to pipelines' artifacts, a reader reads models, and MLflow has a bucket of its own.
+A trainer adds to models, to pipelines' artifacts and to checkpoints, a reader reads models, and MLflow has a bucket of
+its own.
 """
 
 import json
@@ -9,7 +10,11 @@ from pathlib import Path
 
 ACTIONS = {
     "root": ["Admin", "Read", "List", "Tagging", "Write"],
-    "trainer": [f"{action}:{bucket}" for bucket in ("models", "mlpipeline") for action in ("Read", "List", "Write")],
+    "trainer": [
+        f"{action}:{bucket}"
+        for bucket in ("models", "mlpipeline", "checkpoints")
+        for action in ("Read", "List", "Write")
+    ],
     "reader": ["Read:models", "List:models"],
     "mlflow": ["Read:mlflow", "List:mlflow", "Write:mlflow"],
 }

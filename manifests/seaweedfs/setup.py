@@ -1,4 +1,4 @@
-"""Makes the buckets of the object store, versioned; whatever is there already stays as it is."""
+"""Makes the buckets of the object store; whatever is there already stays as it is."""
 
 import os
 import time
@@ -8,7 +8,8 @@ from minio import Minio
 from minio.error import S3Error
 from minio.versioningconfig import ENABLED, VersioningConfig
 
-BUCKETS = ("models", "mlflow", "mlpipeline")
+#: By name, whether it keeps what is replaced: checkpoints go when they are of no more use.
+BUCKETS = {"models": True, "mlflow": True, "mlpipeline": True, "checkpoints": False}
 #: A server that starts beside this Job is asked so many times, so many seconds apart.
 TRIES, PAUSE = 60, 1.0
 
@@ -32,11 +33,12 @@ def main() -> None:
     once = urllib3.PoolManager(timeout=10, retries=False)
     client = Minio(endpoint=endpoint, access_key=root[0], secret_key=root[1], secure=False, http_client=once)
     started(client)
-    for bucket in BUCKETS:
+    for bucket, versioned in BUCKETS.items():
         if not client.bucket_exists(bucket_name=bucket):
             client.make_bucket(bucket_name=bucket)
-        client.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
-        print(f"bucket {bucket}: there, versioned", flush=True)
+        if versioned:
+            client.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
+        print(f"bucket {bucket}: there{', versioned' if versioned else ''}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.errors import SlipwayError
+from components.kube import FORBIDDEN, ClusterError
 from pipelines.errors import RunError
-from pipelines.kube import FORBIDDEN, ClusterError
 
 Level = Literal["ok", "warning", "problem"]
 

@@ -4,8 +4,8 @@ import json
 import re
 from collections.abc import Iterator
 
+from components.kube import Cluster, ClusterError, Json
 from pipelines.doctor import Check, Finding, ok, problem, warning
-from pipelines.kube import Cluster, ClusterError, Json
 
 #: preStop sleep, which lets a pod leave the endpoints before it ends, is on by default from here.
 OLDEST = (1, 30)

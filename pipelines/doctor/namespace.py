@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
+from components.kube import Cluster, Json
 from pipelines.doctor import Check, Finding, ok, problem, warning
 from pipelines.doctor.reason import of_pods
-from pipelines.kube import Cluster, Json
 
 READER, ACCOUNT = "models-reader", "predictor"
 #: Nothing reaches the store without them; a signing key is a choice.

@@ -7,8 +7,8 @@ of the ReplicaSet, the state of a container, the last words of its log, or the s
 
 from dataclasses import dataclass
 
+from components.kube import Cluster, ClusterError, Json
 from pipelines.errors import error_of
-from pipelines.kube import Cluster, ClusterError, Json
 from pipelines.rollout import Rollout, is_ready
 
 #: Looked at from the end of a log.

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from components.kube import Cluster, ClusterError, Json
 from pipelines.doctor import Check, Finding, diagnose, ok, problem, warning
 from pipelines.doctor.reason import first_reason
-from pipelines.kube import Cluster, ClusterError, Json
 from pipelines.rollout import Rollout, digest_of, is_ready, model_of, rollout, served, service_path
 
 SHORT = 12

@@ -12,11 +12,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "hack"))
 
+from manifests.network import Endpoint, reachable  # noqa: E402  # see above
 from manifests.render import Rendering, render  # noqa: E402  # see above
 
 from manifests import schema  # noqa: E402  # the path comes first
 
-OURS = ("external-secrets", "gateway", "gpu", "keda", "knative", "monitoring")
+OURS = ("external-secrets", "gateway", "gpu", "keda", "knative", "monitoring", "trainer")
 #: What Knative Serving's webhook, or KServe's for this mode, refuses unless features of it are switched on.
 REFUSED_BY_KNATIVE = {
     "deploymentStrategy",
@@ -73,6 +74,7 @@ def test_a_component_leaves_what_it_does_not_speak_of(component, tmp_path):
         "keda": ({"InferenceService"}, set()),
         "knative": ({"InferenceService", "ServingRuntime"}, {"NetworkPolicy"}),
         "monitoring": (set(), {"ConfigMap", "PodMonitor", "PrometheusRule"}),
+        "trainer": ({"Job"}, {"NetworkPolicy", "Role", "RoleBinding", "TrainingRuntime"}),
     }[component]
 
 
@@ -160,3 +162,64 @@ def test_external_secrets_bring_the_keys_that_are_otherwise_made_on_the_spot(tmp
     made = generate.contents()["mlflow"]
     uri = found["mlflow"]["target"]["template"]["data"]["MLFLOW_BACKEND_STORE_URI"]
     assert uri.replace("{{ .password }}", made["password"]) == made["MLFLOW_BACKEND_STORE_URI"]
+
+
+def machine(found: Objects) -> dict:
+    """The Job that Kubeflow Trainer makes of the TrainingRuntime."""
+    (job,) = found["TrainingRuntime", "slipway"]["spec"]["template"]["spec"]["replicatedJobs"]
+    return job["template"]["spec"]
+
+
+def test_the_step_that_asks_for_machines_gets_the_token_for_it(tmp_path):
+    found = rendered(tmp_path, "trainer")
+    pod = found["Job", "train-digits"]["spec"]["template"]["spec"]
+    mounts = {
+        each["name"]: {mount["name"] for mount in each["volumeMounts"]}
+        for each in (*pod["initContainers"], *pod["containers"])
+    }
+    assert mounts == {"wait": {"tmp"}, "train": {"tmp", "token"}, "promote": {"tmp", "token"}}
+    assert found["RoleBinding", "trainer"]["subjects"] == [
+        {"kind": "ServiceAccount", "name": pod["serviceAccountName"], "namespace": "slipway"}
+    ]
+
+
+def test_the_runtime_is_the_one_that_the_step_asks_for(tmp_path):
+    from components.machines.job import API, CONTAINER, RUNTIME
+
+    runtime = rendered(tmp_path, "trainer")["TrainingRuntime", RUNTIME]
+    assert runtime["apiVersion"] == API
+    (container,) = machine({("TrainingRuntime", "slipway"): runtime})["template"]["spec"]["containers"]
+    assert container["name"] == CONTAINER
+
+
+def test_a_failed_training_ends_at_once_and_a_lost_machine_restarts_all(tmp_path):
+    found = rendered(tmp_path, "trainer")
+    policy = found["TrainingRuntime", "slipway"]["spec"]["template"]["spec"]["failurePolicy"]
+    (rule,) = policy["rules"]
+    assert (rule["action"], rule["onJobFailureReasons"]) == ("FailJobSet", ["PodFailurePolicy"])
+    assert policy["maxRestarts"] == 10
+    job = machine(found)
+    (told,) = job["podFailurePolicy"]["rules"]
+    assert (told["action"], told["onExitCodes"]["values"]) == ("FailJob", [1])
+    assert job["backoffLimit"] == 0
+    assert job["template"]["spec"]["restartPolicy"] == "Never"  # what a podFailurePolicy asks for
+
+
+def test_machines_reach_each_other_and_the_store_and_nobody_else_reaches_them(tmp_path):
+    documents = overlay(tmp_path, "trainer", "minio").documents
+    labels = machine({(each["kind"], each["metadata"]["name"]): each for each in documents})
+    own = labels["template"]["metadata"]["labels"]
+    store, trainer = {"app.kubernetes.io/name": "minio"}, {"app.kubernetes.io/name": "trainer"}
+    assert reachable(documents, own, own, 29500) and reachable(documents, own, own, 45678)
+    assert reachable(documents, own, store, 9000)
+    assert not reachable(documents, trainer, own, 29500)
+    assert not reachable(documents, own, Endpoint(address="93.184.216.34"), 443)
+
+
+def test_machines_with_gpus_have_the_other_image_and_may_use_their_nodes(tmp_path):
+    pod = machine(rendered(tmp_path, "trainer", "gpu"))["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == "slipway/component-gpu:0.1.0"
+    assert [each["key"] for each in pod["tolerations"]] == ["nvidia.com/gpu"]
+    # How many each has, the step says: one for each process.
+    assert "nvidia.com/gpu" not in container["resources"]["limits"]

@@ -1,8 +1,8 @@
-"""An API server of Kubernetes on loopback, as far as a client that reads, and applies one object, can tell.
+"""An API server of Kubernetes on loopback, as far as a client of a few objects can tell.
 
 It keeps objects as JSON by their path, answers lists with selectors, logs and the proxy, and applies on the server's
 side with field managers and conflicts as the real one does. It runs no controller: what those would do is the test's
-scenario, set in :attr:`KubeServer.applied`.
+scenario, set in :attr:`KubeServer.applied` and :attr:`KubeServer.before`.
 """
 
 import copy
@@ -21,6 +21,7 @@ CORE = {"configmaps", "events", "namespaces", "pods", "secrets", "serviceaccount
 COLLECTION = re.compile(r"/(\w+)$")
 KINDS = CORE | {
     "clusterstoragecontainers", "deployments", "inferenceservices", "replicasets", "statefulsets", "storageclasses",
+    "trainjobs",
 }  # fmt: skip
 
 
@@ -30,7 +31,12 @@ class KubeServer(ThreadingHTTPServer):
     Attributes:
         objects: By path.
         texts: Logs by path and container, like ``/api/v1/namespaces/n/pods/p/log?container=c``.
+        lines: Logs by the same, as lines with the times at which they were written, for who asks for times.
         forbidden: Pattern of the paths that this account may not use.
+        unknown: Pattern of the paths whose kinds this cluster does not have.
+        outage: So many of the next requests are answered that the server is not available.
+        before: Called with the server and each request, as method and path, before it is answered.
+        broken: The error with which that ended; every request is refused from then on.
         applied: Called with the server after an object was applied: what controllers do then.
         owners: Which manager owns which field, by path of the object.
         asked: Every request, as method and path.
@@ -42,7 +48,11 @@ class KubeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects: dict[str, Json] = {}
         self.texts: dict[str, str] = {}
-        self.forbidden = r"(?!)"
+        self.lines: dict[str, list[tuple[str, str]]] = {}
+        self.forbidden = self.unknown = r"(?!)"
+        self.outage = 0
+        self.broken = ""
+        self.before: Callable[[KubeServer, str], None] = lambda *_: None
         self.applied: Callable[[KubeServer], None] = lambda _: None
         self.owners: dict[str, dict[str, str]] = {}
         self.asked: list[str] = []
@@ -63,6 +73,16 @@ class KubeServer(ThreadingHTTPServer):
         self.objects[path] = kept
         return kept
 
+    def log(self, place: str, query: dict[str, list[str]]) -> str | None:
+        """Return a log; times, and from when on in whole seconds, as kubelet does."""
+        if place not in self.lines:
+            return self.texts.get(place)
+        since = query.get("sinceTime", [""])[0][:19]
+        mark = query.get("timestamps") == ["true"]
+        return "".join(
+            f"{moment} {text}\n" if mark else f"{text}\n" for moment, text in self.lines[place] if moment >= since
+        )
+
     def list(self, path: str, query: dict[str, list[str]]) -> Json:
         inside = [o for key, o in self.objects.items() if key.rpartition("/")[0] == path]
         for labels in query.get("labelSelector", []):
@@ -71,6 +91,13 @@ class KubeServer(ThreadingHTTPServer):
         for fields in query.get("fieldSelector", []):
             inside = [o for o in inside if all(_at(o, *pair.split("=")) for pair in fields.split(","))]
         return {"kind": "List", "items": inside}
+
+    def create(self, collection: str, content: Json) -> tuple[int, Json]:
+        """Create: a name that is taken is a conflict."""
+        path = f"{collection}/{content['metadata']['name']}"
+        if path in self.objects:
+            return 409, _status(409, "AlreadyExists", f"{path} already exists")
+        return 201, self.put(path, content)
 
     def apply(self, path: str, fields: Json, manager: str, *, force: bool, dry_run: bool) -> tuple[int, Json]:
         """Apply: unless by force, another manager's other value is a conflict; so is a uid that no object has."""
@@ -143,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         path, query = self._asked()
         found = self.server.objects.get(path)
         if path.endswith("/log"):
-            text = self.server.texts.get(f"{path}?container={query['container'][0]}")
+            text = self.server.log(f"{path}?container={query['container'][0]}", query)
             return self._answer(*((200, text) if text is not None else (404, _status(404, "NotFound", "no log"))))
         if found is None and (match := COLLECTION.search(path)) and match[1] in KINDS:
             return self._answer(200, self.server.list(path, query))
@@ -151,15 +178,45 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PATCH(self) -> None:
         path, query = self._asked()
-        fields = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        fields = self._content()
+        if self.headers["content-type"] == "application/merge-patch+json" and path in self.server.objects:
+            self.server.objects[path]["metadata"].update(fields["metadata"])
+            return self._answer(200, self.server.objects[path])
         if self.headers["content-type"] != "application/apply-patch+yaml":
             return self._answer(415, _status(415, "UnsupportedMediaType", "this is no apply"))
         force, dry_run = query.get("force") == ["true"], query.get("dryRun") == ["All"]
         return self._answer(*self.server.apply(path, fields, query["fieldManager"][0], force=force, dry_run=dry_run))
 
+    def do_POST(self) -> None:
+        path, _ = self._asked()
+        content = self._content()
+        if self._refused(path):
+            return self._answer(0, {})
+        return self._answer(*self.server.create(path, content))
+
+    def do_DELETE(self) -> None:
+        path, _ = self._asked()
+        if self._refused(path):
+            return self._answer(0, {})
+        found = self.server.objects.pop(path, None)
+        return self._answer(*((200, found) if found else (404, _status(404, "NotFound", f"{path} not found"))))
+
+    def _content(self) -> Json:
+        content: Json = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        return content
+
+    def _refused(self, path: str) -> bool:
+        return self.server.outage > 0 or any(
+            re.search(each, path) for each in (self.server.forbidden, self.server.unknown)
+        )
+
     def _asked(self) -> tuple[str, dict[str, list[str]]]:
         parts = urlsplit(self.path)
         self.server.asked.append(f"{self.command} {unquote(parts.path)}")
+        try:
+            self.server.before(self.server, self.server.asked[-1])
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with a test must not look like an outage)
+            self.server.broken = repr(error)
         self.server.tokens.add(self.headers.get("authorization"))
         return unquote(parts.path), parse_qs(parts.query)
 
@@ -167,6 +224,13 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if re.search(self.server.forbidden, path):
             status, content = 403, _status(403, "Forbidden", f"{path} is forbidden: no rule allows it")
+        if re.search(self.server.unknown, path):
+            status, content = 404, "404 page not found\n"
+        if self.server.broken:
+            status, content = 400, _status(400, "BadRequest", f"the scene of this test broke: {self.server.broken}")
+        elif self.server.outage:
+            self.server.outage -= 1
+            status, content = 503, _status(503, "ServiceUnavailable", "the server is currently unavailable")
         raw = (content if isinstance(content, str) else json.dumps(content)).encode()
         self.send_response(status)
         self.send_header("content-type", "text/plain" if isinstance(content, str) else "application/json")

@@ -1,7 +1,8 @@
 """The API server of a cluster: JSON in, JSON out, each call within seconds.
 
 The only module that imports kubernetes, whose client knows every kind of kubeconfig, and a pod's own account. Refused:
-a call without a kubeconfig and outside a pod. For ``pipelines/doctor``, ``promote.py`` and ``rollout.py``.
+a call without a kubeconfig and outside a pod. For ``components/machines`` and for ``doctor`` and ``promote`` of the
+command line.
 """
 
 import json
@@ -12,19 +13,20 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from pipelines.errors import RunError
+from components.errors import SlipwayError
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+APPLY, MERGE, JSON = "application/apply-patch+yaml", "application/merge-patch+json", "application/json"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 Json = dict[str, Any]
 
 
-class NoClusterError(RunError):
+class NoClusterError(SlipwayError):
     """Nothing names a cluster."""
 
 
-class ClusterError(RunError):
+class ClusterError(SlipwayError):
     """The API server refused, or can't be reached.
 
     Attributes:
@@ -103,12 +105,35 @@ class Cluster:
             ClusterError: Its status is ``CONFLICT`` where another manager owns a field.
         """
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
-        return self._parsed(path, self._send("PATCH", path, query, json.dumps(fields).encode()))
+        return self._parsed(path, self._send("PATCH", path, query, fields, APPLY))
 
-    def _send(self, method: str, path: str, query: dict[str, str], body: bytes | None = None) -> bytes:
+    def create(self, path: str, content: Json) -> Json:
+        """Create an object in a collection.
+
+        Raises:
+            ClusterError: Its status is ``CONFLICT`` where there is one of this name.
+        """
+        return self._parsed(path, self._send("POST", path, {}, content))
+
+    def merge(self, path: str, fields: Json) -> Json:
+        """Lay fields over an object; a list is replaced as a whole."""
+        return self._parsed(path, self._send("PATCH", path, {}, fields, MERGE))
+
+    def delete(self, path: str, **query: str) -> None:
+        """Delete an object; one that is not there is deleted already."""
+        try:
+            self._send("DELETE", path, query)
+        except ClusterError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    def _send(
+        self, method: str, path: str, query: dict[str, str], content: Json | None = None, kind: str = JSON
+    ) -> bytes:
         headers = {"Accept": "application/json, */*", "User-Agent": "slipway"}
+        body = None if content is None else json.dumps(content).encode()
         if body is not None:
-            headers["Content-Type"] = "application/apply-patch+yaml"
+            headers["Content-Type"] = kind
         self._client.update_params_for_auth(headers, [], ["BearerToken"])
         target = f"{self.url}{quote(path, safe='/:')}{'?' + urlencode(query) if query else ''}"
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
