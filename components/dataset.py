@@ -159,12 +159,17 @@ class Part:
 
     def batches(self) -> Iterator[Inputs]:
         """Yield all rows in order, so few at a time that memory stays flat."""
+        for chosen in self.spans():
+            yield self.inputs(chosen)
+
+    def spans(self) -> Iterator[slice]:
+        """Yield which rows each of the batches has."""
         width = (
             math.prod(self.rows.shape) if self.rows.kind == "image" else len(self.rows.numbers + self.rows.categories)
         )
         size = max(1, min(MOST_BATCH_ROWS, BATCH_VALUES // max(1, width)))
         for start in range(0, len(self), size):
-            yield self.inputs(slice(start, start + size))
+            yield slice(start, start + size)
 
     def _array(self, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.load(self.directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -5,6 +5,7 @@ A stage is a step of its own only where resources (train), caching (prepare) or 
 
 import functools
 import json
+import os
 import resource
 import shutil
 import tempfile
@@ -129,13 +130,21 @@ def choose(config: Mapping[str, Any], models: Sequence[str], model: str) -> dict
     Returns:
         Content of the chosen trial's configuration.
     """
+    from components.checkpoints import clear
     from components.sweep import choose as best
 
-    return best(Config.build(config), [Path(path) for path in models], Path(model)).plain()
+    tried = [Path(path) for path in models]
+    chosen = best(Config.build(config), tried, Path(model)).plain()
+    for trial in tried:
+        clear(trial)
+    return chosen
 
 
 def _train(configs: Sequence[Config], fingerprint: str, splits: str, model: str) -> None:
     """Train the first of the configurations that the fingerprint was taken for."""
+    # Threads that wait for each other sleep instead of spinning: on cores that others use, too, spinning costs several
+    # times the work. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from components.machines import train_on_machines
     from components.processes import train_together
     from components.train import USAGE
@@ -179,6 +188,7 @@ def assess(
         The verdict, the metrics, and the confusion matrix with its labels.
     """
     from components.champion import challenge
+    from components.checkpoints import clear
     from components.evaluate import REPORT, evaluate
     from components.package import package as seal
 
@@ -188,6 +198,7 @@ def assess(
     measured = evaluate(settings, data, Path(model), Path(evaluation), comparison)
     shutil.copyfile(Path(evaluation) / REPORT, report)
     seal(settings, data, Path(model), measured, Path(package))
+    clear(Path(model))
     matrix = [list(row) for row in measured.confusion]
     return measured.verdict, measured.metrics, (list(data.rows.labels), matrix)
 

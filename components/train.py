@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from components.checkpoints import note_place
 from components.config import Config
 from components.console import say
 from components.cores import cores
 from components.dataset import Part, Splits
 from components.errors import TrainingError
-from components.metrics import measure
 from components.models import Trained, fit
 from modelpackage import canonical_json
 
@@ -36,7 +36,8 @@ def train(config: Config, splits: Splits, directory: Path, checkpoints: str | No
         directory: Created: ``graph.onnx``, ``native.npy`` (probabilities, float32, (test rows, classes)) and
             ``training.json`` (``tolerance``, ``history``, ``settled``, and ``validation``: accuracy and log loss); and
             what no two runs share, ``pace.json`` and ``took.json``.
-        checkpoints: URI of the folder of this training alone; it goes on from what lies there, and leaves it empty.
+        checkpoints: URI of the folder of this training alone; it goes on from what lies there, and notes it beside
+            the model for :func:`components.checkpoints.clear`.
 
     Raises:
         TrainingError: Training can't start, or gave something that is no probability.
@@ -47,6 +48,9 @@ def train(config: Config, splits: Splits, directory: Path, checkpoints: str | No
     seconds = time.monotonic() - start if trained.seconds is None else trained.seconds
     if not trained.leads:
         return
+    # Of the processes that train together, only the one that writes spends the seconds that scikit-learn takes to load.
+    from components.metrics import measure
+
     held = splits.part("validation")
     judged = measure(held.y, _answers(trained, held))
     validation = {name: judged[name] for name in ("accuracy", "log_loss")}
@@ -58,7 +62,7 @@ def train(config: Config, splits: Splits, directory: Path, checkpoints: str | No
     (directory / TRAINING).write_bytes(canonical_json({**account, "validation": validation}))
     (directory / PACE).write_bytes(canonical_json(list(trained.pace)))
     (directory / TOOK).write_bytes(canonical_json(_took(config, trained.device, seconds)))
-    trained.forget()
+    note_place(directory, checkpoints)
     say(f"validation accuracy {validation['accuracy']:.4f}; exported {len(trained.graph) / 1e6:.1f} MB of ONNX")
 
 

@@ -104,4 +104,5 @@ def sweep(config: dict = DEFAULT, cpu: str = "2", memory: str = "4G", gpus: str 
         gpus=gpus,
     )
     chosen = step(ports.choose(config=config, models=tried.output))
+    outside(chosen)
     _judge(chosen.outputs["config"], prepared.outputs["splits"], chosen.outputs["model"])

@@ -16,6 +16,9 @@ from mlflow_server import serving
 
 from modelpackage import Package
 
+# As in the training step, and for the same reason; whichever test loads torch first reads it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Package:

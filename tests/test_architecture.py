@@ -41,12 +41,19 @@ ONLY = {
         "serving/selftest.py",
     },
     "httptools": {"serving/rest/connection.py"},
-    "torch": {f"components/models/{name}.py" for name in ("augment", "export", "loop", "network", "networks")}
-    | {"components/sources/decode.py"},
+    "torch": {
+        f"components/models/{name}.py"
+        for name in (
+            *("augment", "chance", "checkpoint", "device", "export", "feed", "group", "loop", "memory", "network"),
+            *("networks", "schedule"),
+        )
+    }
+    | {"components/processes/__main__.py", "components/sources/decode.py"},
+    "safetensors": {"components/models/checkpoint.py", "components/models/networks.py"},
     "torchvision": {"components/models/networks.py", "components/sources/decode.py"},
     "mlflow": {f"components/tracking/{name}.py" for name in ("__init__", "registry", "runs")},
     # Its client knows every kind of kubeconfig; what is asked is JSON.
-    "kubernetes": {"pipelines/kube.py"},
+    "kubernetes": {"components/kube.py"},
     "minio": {"components/store/bucket.py", "serving/fetch.py", "serving/monitoring/sink.py", "serving/s3.py"},
 }
 #: Loading one of these runs code of whoever wrote the file.

@@ -12,14 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.checkpoints import note_place
 from components.config import Config
 from components.console import say
 from components.destination import run_checkpoints
-from components.errors import ConfigError, Stopped
+from components.errors import ConfigError, Stopped, TrainingError
 from components.machines.folder import Folder
 from components.machines.job import Job, shape
 from components.machines.watch import follow
 from components.provenance import run_key
+
+#: What belonged to a step before this one, and is taken away with its pod, is made again.
+STARTS = 3
 
 
 def train_on_machines(config: Config, fingerprint: str, splits: Path, model: Path) -> None:
@@ -39,18 +43,24 @@ def train_on_machines(config: Config, fingerprint: str, splits: Path, model: Pat
         TrainingError: Training failed, or machines were lost too often.
     """
     key = run_key(config, fingerprint)
-    folder = Folder(f"{_place(config.name, key)}/job")
+    place = _place(config.name, key)
+    folder = Folder(f"{place}/job")
     if not folder.done():
         folder.hand_over(config, fingerprint, splits)
         job = Job.connect(config.name, key)
         with _terminable():
             try:
-                job.start(shape(config, folder.uri))
-                follow(job, config)
+                for _ in range(STARTS):
+                    job.start(shape(config, folder.uri))
+                    if follow(job, config):
+                        break
+                else:
+                    raise TrainingError(f"TrainJob {job.name} was deleted {STARTS} times; run again to go on from here")
             finally:
                 job.remove()
     folder.collect(model)
-    say("the model is here; nothing of the training is left on the cluster")
+    note_place(model, place)
+    say("the model is here, and no TrainJob is left on the cluster")
 
 
 def _place(name: str, key: str) -> str:

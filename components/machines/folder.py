@@ -2,6 +2,8 @@
 
 splits/...  job.json     from the step to the machines; ``job.json`` is last, and says that the splits are whole
 model/...   done.json    from the machine of rank 0 to the step; ``done.json`` is last
+
+``components/checkpoints.py`` removes it all.
 """
 
 import json
@@ -87,10 +89,8 @@ class Folder:
         self._write(DONE, {})
 
     def collect(self, model: Path) -> None:
-        """Fetch what training left, and remove the folder, first of all what says that it is whole."""
+        """Fetch what training left; it stays, until the model is sealed, for a step that is lost right after."""
         self._download(MODEL, model)
-        for key in [DONE, JOB, *self._store.keys("")]:
-            self._store.remove(key)
 
     def _upload(self, name: str, directory: Path) -> None:
         for path in sorted(path for path in directory.rglob("*") if path.is_file()):

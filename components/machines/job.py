@@ -23,6 +23,8 @@ GPU = "nvidia.com/gpu"
 #: Kubernetes names a pod ``<name>-node-0-<index>-<5 letters>``, in at most 63 letters.
 LONGEST_NAME = 26
 POLL_SECONDS = 2.0
+#: Where a pod finds its own name; a host's is cut where it is long.
+POD_NAMES = ("KFP_POD_NAME", "POD_NAME", "HOSTNAME")
 #: An API server may be away for so long, and pods may take so long to go.
 OUTAGE_SECONDS, REMOVAL_SECONDS = 300.0, 120.0
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
@@ -151,7 +153,7 @@ class Job:
 
     def _owners(self) -> list[Json]:
         """Return the pod of this process, with which the TrainJob goes; none outside of one."""
-        name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
+        name = next((value for name in POD_NAMES if (value := os.environ.get(name))), "")
         if not kube.ACCOUNT.is_file() or not name:
             return []
         pod = self._told(lambda: self.cluster.find(f"/api/v1/namespaces/{self.namespace}/pods/{name}"))

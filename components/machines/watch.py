@@ -18,11 +18,11 @@ TOLD = re.compile(rf"{re.escape(MARK)} (?P<text>.*)")
 TAIL_LINES = 200
 
 
-def follow(job: Job, config: Config) -> None:
-    """Wait until a TrainJob is complete.
+def follow(job: Job, config: Config) -> bool:
+    """Wait until a TrainJob is complete; tell whether it is, or is gone instead.
 
     Raises:
-        TrainingError: It failed, was deleted, or one of its pods needs more memory than it has.
+        TrainingError: It failed, or one of its pods needs more memory than it has.
         ClusterError: The API server was away for too long.
     """
     log = Log(job)
@@ -30,10 +30,11 @@ def follow(job: Job, config: Config) -> None:
         found, pods = job.find(), job.pods()
         log.say(pods)
         if found is None:
-            raise TrainingError(f"TrainJob {job.name} was deleted while it ran; run again to go on from its checkpoint")
+            say(f"TrainJob {job.name} was deleted while it ran")
+            return False
         end = ended(found)
         if end and end["type"] == "Complete":
-            return
+            return True
         for pod in pods:
             if OOM in {state.get("reason") for state in _ends(pod)}:
                 raise TrainingError(_memory(pod, config))

@@ -24,10 +24,6 @@ GROUP = "slipway.models"
 Kind = Literal["tabular", "image"]
 
 
-def _nothing() -> None:
-    """Nothing is kept."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """A model in memory, together with its exported form.
@@ -43,7 +39,6 @@ class Trained:
         pace: Samples of speed, loss and gradient; see ``components/models/progress.py``.
         device: What it was trained on.
         leads: Whether this process is the one, of those that trained it together, that writes.
-        forget: Removes the checkpoints; called when the model is safe.
     """
 
     predict: Callable[[Inputs], NDArray[float32]]
@@ -55,7 +50,6 @@ class Trained:
     pace: Sequence[Mapping[str, float]] = ()
     device: str = "cpu"
     leads: bool = True
-    forget: Callable[[], None] = _nothing
 
 
 Fit = Callable[..., Trained]

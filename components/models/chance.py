@@ -1,7 +1,7 @@
 """Random numbers of training, drawn anew from the run's seed for every epoch and every step.
 
-So there is no random state that a checkpoint could lose, and a step draws the same numbers whatever came before it and
-however many processes share its batch.
+So there is no random state that a checkpoint could lose, and a step draws the same numbers whatever came before it. The
+order of rows and their changes do not depend on how many processes share a batch; dropped activations do.
 """
 
 import numpy as np

@@ -7,7 +7,6 @@ is written beside training, whole or not at all, and the one before stays until 
 import hashlib
 import json
 import re
-import shutil
 import signal
 import tempfile
 import threading
@@ -16,13 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
 from safetensors.torch import load, save
 from torch import Tensor
 
 from components.console import say
-from components.errors import StoreError
+from components.errors import Stopped, StoreError
 from components.store import open_store
 
 NAME = re.compile(r"(\d{12})-([0-9a-f]{16})\.safetensors")
@@ -77,12 +75,19 @@ class Keeper:
             return None
         with tempfile.TemporaryDirectory() as scratch:
             for key in reversed(self._keys()):
-                self._store.get(key, Path(scratch) / key)
+                try:
+                    self._store.get(key, Path(scratch) / key)
+                except StoreError:
+                    if self._store.exists(key):
+                        raise
+                    continue  # a process that is on its way out has removed it meanwhile
                 content = (Path(scratch) / key).read_bytes()
                 if _digest(content) == NAME.fullmatch(key)[2]:  # type: ignore[index]  # _keys has only such
                     self.last = f"{self._uri}/{key}"
                     return content
                 say(f"{self._uri}/{key} is damaged; going on from the one before")
+                # It would count as the latest for ever.
+                self._store.remove(key)
         return None
 
     def due(self) -> bool:
@@ -107,19 +112,23 @@ class Keeper:
         self._told = time.monotonic()
         self._writing = self._writer.submit(self._write, step, copied, json.dumps(notes))
         if wait:
-            self._writing.result()
+            self.wait()
 
-    def forget(self) -> None:
-        """Remove every checkpoint: the model is there."""
-        if self._store is None or self._uri is None:
-            return
+    def heed(self) -> None:
+        """End, if SIGTERM came: what was kept last is what a retry goes on from.
+
+        Raises:
+            Stopped: It came.
+        """
+        if self.stopping:
+            self.wait()
+            say(f"stopped by SIGTERM; a retry goes on from {self.last or 'the start'}")
+            raise Stopped
+
+    def wait(self) -> None:
+        """Wait for what is being written."""
         if self._writing:
             self._writing.result()
-        for key in self._keys():
-            self._store.remove(key)
-        if self._uri.startswith("file:"):
-            # Whatever a killed process left half-written goes as well.
-            shutil.rmtree(unquote(urlsplit(self._uri).path), ignore_errors=True)
 
     def _keys(self) -> list[str]:
         return [key for key in self._store.keys("") if NAME.fullmatch(key)] if self._store else []
@@ -135,9 +144,12 @@ class Keeper:
                 path.write_bytes(content)
                 self._store.put(key, path)
             self.last = f"{self._uri}/{key}"
-            for old in self._keys()[:-KEPT]:
+            others = [other for other in self._keys() if other != key]
+            # Of two of the same step, as at an epoch's end, the names do not tell which is the later one.
+            earlier = [other for other in others if not other.startswith(f"{step:012d}-")]
+            for old in set(others).difference(earlier[1 - KEPT :]):
                 self._store.remove(old)
-        except (StoreError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
             say(f"no checkpoint of step {step}: {error}; training goes on")
 
 

@@ -1,5 +1,7 @@
 """Where a network is trained: a CPU or a GPU, as asked, and never silently the other one."""
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,19 +63,34 @@ def choose(settings: Network, group: Group) -> Device:
         if _given() and group.rank == 0:
             say("a GPU is here, and train.device=cpu leaves it idle")
         return Device(torch.device("cpu"), half=settings.precision == "bfloat16")
-    if group.local_rank >= torch.cuda.device_count():
+    if settings.processes // settings.machines > torch.cuda.device_count():
         raise TrainingError(
             f"train.processes={settings.processes} over train.machines={settings.machines} takes a GPU for each "
             f"process, and here are {torch.cuda.device_count()}; set train.processes to the number of GPUs"
         )
     where = torch.device("cuda", group.local_rank)
     torch.cuda.set_device(where)
-    able = torch.cuda.is_bf16_supported()
+    able = torch.cuda.is_bf16_supported(including_emulation=False)
     if settings.precision == "bfloat16" and not able:
         raise TrainingError(
             f"train.precision=bfloat16: {torch.cuda.get_device_name(where)} can't; set it to auto or float32"
         )
     return Device(where, half=able and settings.precision != "float32")
+
+
+def require_compiler(device: Device) -> None:
+    """Refuse ``compile`` where nothing can compile what torch writes: C++ for a CPU, C for a GPU.
+
+    Raises:
+        TrainingError: There is no compiler.
+    """
+    own = os.environ.get("CC" if device.gpu else "CXX")
+    names = ("cc", "gcc", "clang") if device.gpu else ("c++", "g++", "clang++")
+    if not any(shutil.which(name) for name in (own, *names) if name):
+        raise TrainingError(
+            f"train.compile=true needs a compiler ({', '.join(names)}), and none is here; install one, build an image "
+            "with one, or leave train.compile away"
+        )
 
 
 def _gpu_wanted(device: str) -> bool:

@@ -1,7 +1,7 @@
 """Batches of a memory-mapped split, where the network is: no worker processes, no second copy of the pictures.
 
 A split that fits lies in memory, on a GPU in the GPU's; of a larger one every batch is read from its file, for a GPU
-through pinned memory and one batch ahead.
+into pinned memory and one batch ahead.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.dataset import Part, release
+from components.dataset import Part, chunks, release
 from components.models.augment import augment
 from components.models.chance import CHANGES, ORDER, Chance, seed_of
 from components.models.device import Device
@@ -111,7 +111,10 @@ def _pictures(part: Part, device: Device) -> Tensor:
     """Return the pictures of a split, as near to the network as they fit."""
     x = part.x
     if device.gpu and x.nbytes <= GPU_SHARE * torch.cuda.mem_get_info(device.where)[0]:
-        return torch.from_numpy(np.array(x)).to(device.where)
+        there = torch.empty(x.shape, dtype=torch.from_numpy(x[:0].copy()).dtype, device=device.where)
+        for start, rows in chunks(x):
+            there[start : start + len(rows)] = torch.from_numpy(rows.copy()).to(device.where)
+        return there
     if x.nbytes <= CACHED_BYTES:
         cached = torch.from_numpy(np.array(x))
         release(x)

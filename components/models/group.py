@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 from torch.autograd.function import Function
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, though its types do not say so
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 #: A process that a sum waits for so long is lost.
@@ -42,15 +44,12 @@ class Group:
     @staticmethod
     def join() -> "Group":
         """Meet the others, as ``torchrun`` says in the environment; on GPUs by NCCL, for sums on a CPU by gloo."""
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE
-        )  # fmt: skip
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+        # torchrun keeps one store for all its attempts: addresses of processes that are gone must not be read again.
+        own = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        distributed.init_process_group(backend, timeout=PATIENCE, store=own, rank=rank, world_size=size)
         return Group.current()
-
-    def meet(self) -> None:
-        """Wait for the others."""
-        if self.size > 1:
-            distributed.barrier()
 
     @staticmethod
     def leave() -> None:
@@ -87,7 +86,7 @@ class Group:
         """Return a network whose gradients are the mean over all processes; the batch norms see all rows of a batch."""
         if self.size == 1:
             return network
-        return DistributedDataParallel(_joined(network), broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(_joined(network), gradient_as_bucket_view=True)
 
 
 class _Sum(Function):
@@ -117,7 +116,7 @@ class JoinedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         values = x.float()
-        count = values.new_tensor([values.numel() / values.shape[1]])
+        count = values.new_full((1,), values.numel() / values.shape[1])
         sums: Tensor = _Sum.apply(torch.cat([values.sum((0, 2, 3)), count]))
         mean, count = sums[:-1] / sums[-1], sums[-1]
         centred = values - mean[:, None, None]

@@ -88,12 +88,16 @@ class Loop:
         self._resume()
         now = self.progress
         while now.epoch <= self.settings.epochs and not self._enough():
-            rate = self.optimizer.param_groups[0]["lr"]
+            rate = self.settings.learning_rate * self.schedule.lr_lambdas[0]((now.epoch - 1) * self.steps)
             self._epoch()
             loss, accuracy = self._judge()
             if not math.isfinite(loss):
                 raise self._lost(f"the validation loss of epoch {now.epoch} is {loss}")
             self._conclude(loss, accuracy, rate)
+            self._heed(self.group.sum(torch.tensor([float(self.keeper.stopping)])).item())
+        if self.group.rank == 0:
+            # What comes now is no training, and takes a while.
+            self.keeper.keep(now.step, self._state())
         say(f"kept epoch {now.best_epoch} of {len(now.history)}, validation loss {now.best_loss:.4f}")
         self.network.load_state_dict(self.best)
         return now
@@ -152,14 +156,20 @@ class Loop:
         for batch, (loss, norms) in zip(batches, summed, strict=False):
             self._check(batch, loss, norm := norms / self.group.size)
             now.learned(loss, norm)
-        if summed[-1][0]:
-            if self.group.rank == 0:
-                self.keeper.keep(now.step, self._state(), wait=True)
-            say(f"stopped by SIGTERM at step {now.step}; a retry goes on from there")
-            raise Stopped
+        self._heed(summed[-1][0])
         if self.group.rank == 0 and self.keeper.due():
             self.keeper.keep(now.step, self._state())
             now.skip()
+
+    def _heed(self, stopping: float) -> None:
+        """End if one of the processes was told to."""
+        if not stopping:
+            return
+        now = self.progress
+        if self.group.rank == 0:
+            self.keeper.keep(now.step, self._state(), wait=True)
+        say(f"stopped by SIGTERM at step {now.step}; a retry goes on from {self.keeper.last or 'the start'}")
+        raise Stopped
 
     def _check(self, batch: Batch, loss: float, norm: float) -> None:
         guessing = math.log(self.classes)
@@ -173,6 +183,7 @@ class Loop:
         )
 
     def _lost(self, what: str) -> TrainingError:
+        self.keeper.wait()
         last = f"the last good checkpoint is {self.keeper.last}" if self.keeper.last else "there is no checkpoint"
         return TrainingError(f"{what}; {last}; lower train.learning_rate, or look at these rows")
 
@@ -180,16 +191,13 @@ class Loop:
         """Return mean loss and accuracy on the held rows, each process having judged its share of the batches."""
         self.network.eval()
         targets = torch.from_numpy(np.array(self.held.y)).to(self.device.where)
-        sums, start = torch.zeros(2, dtype=torch.float64), 0
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device.where)
         with torch.inference_mode():
-            for number, batch in enumerate(self.held.batches()):
-                y = targets[start : start + len(batch["image"])]
-                start += len(y)
-                if number % self.group.size == self.group.rank:
-                    image = torch.from_numpy(batch["image"]).to(self.device.where)
-                    logits = self.network(self.served.scaled(image)).float()
-                    loss = functional.cross_entropy(logits, y, reduction="sum").item()
-                    sums += torch.tensor([loss, int((logits.argmax(dim=1) == y).sum())])
+            for chosen in list(self.held.spans())[self.group.rank :: self.group.size]:
+                image = torch.from_numpy(self.held.inputs(chosen)["image"]).to(self.device.where)
+                logits, y = self.network(self.served.scaled(image)).float(), targets[chosen]
+                sums[0] += functional.cross_entropy(logits, y, reduction="sum")
+                sums[1] += (logits.argmax(dim=1) == y).sum()
         loss, right = self.group.sum(sums).tolist()
         return loss / len(targets), right / len(targets)
 
@@ -215,19 +223,16 @@ class Loop:
 
     def _speed(self) -> str:
         """Return how fast this epoch goes, and how long the rest takes if no epoch is left out."""
+        if not self.speed:
+            return "learned before"
         left = (self.settings.epochs * self.steps - self.progress.step) * self.settings.batch_size
-        return f"{self.speed:.0f} rows/s, at most {_span(left / max(self.speed, 1e-9))} left"
+        return f"{self.speed:.0f} rows/s, at most {_span(left / self.speed)} left"
 
     def _resume(self) -> None:
         content = self.group.give(self.keeper.latest() if self.group.rank == 0 else None)
         if content is None:
             return
         tensors, notes = read(content)
-        if notes["device"] != self.device.where.type:
-            say(
-                f"{self.keeper.last} was trained on {notes['device']}, this is {self.device.where.type}: from the start"
-            )
-            return
         self._restore(tensors, notes)
         say(f"going on from step {self.progress.step} in epoch {self.progress.epoch}, of {self.keeper.last}")
 
@@ -237,7 +242,7 @@ class Loop:
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"optimizer.{i}.{name}": v for i, of in optimizer["state"].items() for name, v in of.items()}
-        notes = {"device": self.device.where.type, "progress": self.progress.plain()}
+        notes = {"progress": self.progress.plain()}
         return tensors, {**notes, "groups": optimizer["param_groups"], "schedule": self.schedule.state_dict()}
 
     def _restore(self, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
@@ -248,6 +253,11 @@ class Loop:
             number, _, what = name.partition(".")
             state.setdefault(int(number), {})[what] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
+        # In the memory format of the weights, without which a GPU's fast path is closed.
+        for weight, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if value.shape == weight.shape:
+                    values[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
         self.schedule.load_state_dict(notes["schedule"])
         self.progress = Progress.of(notes["progress"])
 

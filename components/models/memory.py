@@ -8,8 +8,9 @@ import torch
 from components.errors import TrainingError
 from components.models.settings import Network
 
-#: How torch's allocator of plain memory begins its only words on the matter; it has no class of error for them.
+#: What torch and the libraries of a GPU say; most have no class of error for it.
 NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
+NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
 @contextmanager
@@ -26,10 +27,11 @@ def fitting(settings: Network) -> Iterator[None]:
             raise
         smaller = max(2 * settings.processes, settings.batch_size // 2)
         way = f"try train.batch_size={smaller}" if smaller < settings.batch_size else "try smaller pictures, data.size"
-        where = "the GPU's memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
+        of_gpu = isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in NO_GPU_MEMORY)
+        where = "the GPU's memory" if of_gpu else "memory"
         raise TrainingError(f"out of {where} with train.batch_size={settings.batch_size}; {way}") from None
 
 
 def _about_memory(error: BaseException) -> bool:
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(words in str(error) for words in NO_MEMORY)
+    return known or any(words in str(error) for words in NO_MEMORY + NO_GPU_MEMORY)

@@ -10,7 +10,7 @@ from components.dataset import Inputs, Scaling, Splits
 from components.errors import TrainingError
 from components.models import Trained
 from components.models.checkpoint import Keeper
-from components.models.device import Device, choose
+from components.models.device import Device, choose, require_compiler
 from components.models.export import Served, export
 from components.models.group import Group
 from components.models.loop import Loop
@@ -35,6 +35,8 @@ def fit(settings: Network, splits: Splits, seed: int, checkpoints: str | None = 
     """
     group = Group.current()
     device = choose(settings, group)
+    if settings.compile:
+        require_compiler(device)
     _settle(seed, settings.threads, device)
     rows, scaling = splits.rows, splits.preprocessing
     if not isinstance(scaling, Scaling):
@@ -43,10 +45,15 @@ def fit(settings: Network, splits: Splits, seed: int, checkpoints: str | None = 
     low, high = rows.minimum or 0.0, 1.0 if rows.maximum is None else rows.maximum
     span = (high - low) * float(np.mean(scaling.factor))
     train, held = splits.part("train"), splits.part("validation")
-    with Keeper(checkpoints, settings.checkpoint_seconds) as keeper, fitting(settings):
-        done = Loop(served, settings, train, held, span, seed, device, group, keeper).run()
-    # The graph and its proof are of plain memory on a CPU; all else is a matter of training speed.
-    served = served.cpu().to(memory_format=torch.contiguous_format).eval()
+    # A GPU's training and a CPU's are two, even where auto chose.
+    place = f"{checkpoints}/{device.where.type}" if checkpoints else None
+    with Keeper(place, settings.checkpoint_seconds) as keeper:
+        with fitting(settings):
+            done = Loop(served, settings, train, held, span, seed, device, group, keeper).run()
+        # The graph and its proof are of plain memory on a CPU; all else is a matter of training speed.
+        served = served.cpu().to(memory_format=torch.contiguous_format).eval()
+        graph = export(served, rows) if group.rank == 0 else b""
+        keeper.heed()
 
     def predict(inputs: Inputs) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -55,7 +62,7 @@ def fit(settings: Network, splits: Splits, seed: int, checkpoints: str | None = 
 
     return Trained(
         predict=predict,
-        graph=export(served, rows) if group.rank == 0 else b"",
+        graph=graph,
         history=done.history,
         tolerance=1e-4,
         settled=device.settled(),
@@ -63,7 +70,6 @@ def fit(settings: Network, splits: Splits, seed: int, checkpoints: str | None = 
         pace=done.pace,
         device=device.name,
         leads=group.rank == 0,
-        forget=keeper.forget,
     )
 
 

@@ -156,6 +156,11 @@ class Network(TrainSettings):
                 f"processes={self.processes} can't be spread evenly over machines={self.machines}; "
                 f"use a multiple, like {self.machines * max(1, self.processes // self.machines)}"
             )
+        if self.machines > 1 and self.device == "auto":
+            raise ValueError(
+                f"machines={self.machines} with device=auto leaves open whether to ask for GPUs; set device to cuda "
+                "or to cpu"
+            )
         if self.batch_size < 2 * self.processes:
             raise ValueError(
                 f"batch_size={self.batch_size} leaves each of processes={self.processes} fewer than 2 rows; "

@@ -19,6 +19,7 @@ from types import FrameType
 from components.config import Config
 from components.console import say
 from components.errors import Stopped, TrainingError
+from components.processes.parent import of_this_process
 from components.processes.verdict import STOPPED, read_verdict, verdicts
 
 #: A process of this machine that is lost is made up for so often; on several machines, all start anew.
@@ -63,30 +64,37 @@ def train_together(config: Config, fingerprint: str, splits: Path, model: Path) 
 def _run(job: Path, processes: int, *, alone: bool) -> int:
     command = [sys.executable, "-m", "components.processes", "--nproc-per-node", str(processes)]
     # Several machines are told of each other by PET_* variables, which torchrun reads.
-    command += ["--standalone", "--max-restarts", str(RESTARTS)] if alone else ["--max-restarts", "0"]
+    here = ["--standalone", "--local-addr", "127.0.0.1", "--max-restarts", str(RESTARTS)]
+    command += here if alone else ["--max-restarts", "0"]
     command += ["--module", "components.processes.worker", str(job)]
-    local = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"} if alone else {}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **local}
-    with subprocess.Popen(command, env=environment) as launcher, _passing(launcher):  # noqa: S603 (our own module)
-        while True:
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    local = {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback} if alone else {}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **local, **of_this_process()}
+    with subprocess.Popen(command, env=environment) as launcher, _passing(launcher) as told:  # noqa: S603 (our own module)
+        while launcher.returncode is None:
             try:
-                return launcher.wait(PATIENCE)
+                launcher.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 # Where all is said here, torchrun may still wait for machines that are gone.
-                if verdicts(job.parent) == processes:
-                    launcher.kill()
+                if not alone and verdicts(job.parent) == processes:
+                    launcher.terminate()
+    if told and launcher.returncode and read_verdict(job.parent) is None:
+        raise Stopped  # before there was anything to make a checkpoint of
+    return launcher.returncode
 
 
 @contextmanager
-def _passing(launcher: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Pass SIGTERM on: the processes make a checkpoint of it."""
+def _passing(launcher: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Pass SIGTERM on: the processes make a checkpoint of it. Yields those that came."""
+    told: list[int] = []
 
     def passed(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
+        told.append(number)
         launcher.send_signal(signal.SIGTERM)
 
     before = signal.signal(signal.SIGTERM, passed)
     try:
-        yield
+        yield told
     except BaseException:
         launcher.terminate()
         raise

@@ -1,9 +1,13 @@
 """torchrun, which ends when the step that started it does: ``python -m components.processes``."""
 
-from torch.distributed.run import main
+import os
 
-from components.processes.parent import end_with_parent
+from components.processes.parent import end_with_parent, of_this_process
 
 if __name__ == "__main__":
     end_with_parent()
+    os.environ.update(of_this_process())
+    # It takes seconds, in which the step may be lost.
+    from torch.distributed.run import main
+
     main()

@@ -136,7 +136,7 @@ def alone(folder: Path, *settings: str) -> str:
 
 def test_a_machine_that_is_lost_costs_no_byte(machines, job, tmp_path):
     settings = ("train.epochs=12",)
-    job("train.machines=2", *settings)
+    job("train.machines=2", "train.device=cpu", *settings)
     machines.until("the third epoch", lambda: heard(machines, r"epoch 3\b"), 300)
     victim = next(
         pod["metadata"]["name"] for pod in machines.pods(MACHINES)
@@ -162,7 +162,7 @@ def test_a_machine_that_is_lost_costs_no_byte(machines, job, tmp_path):
 
 @pytest.mark.parametrize("how", ["the Job is deleted", "the pod of the step is gone without a word"])
 def test_a_run_that_is_cancelled_takes_its_machines_with_it(machines, job, how):
-    job("train.machines=2", "train.epochs=500", "train.patience=500", "seed=1")
+    job("train.machines=2", "train.device=cpu", "train.epochs=500", "train.patience=500", "seed=1")
     machines.until("an epoch", lambda: heard(machines, r"epoch \d+/500"), 300)
     (found,) = train_jobs(machines)
     (owner,) = found["metadata"]["ownerReferences"]

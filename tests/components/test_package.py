@@ -1,5 +1,6 @@
 """Packaging proves the graph and seals what it proved."""
 
+import json
 import shutil
 
 import numpy as np
@@ -45,6 +46,16 @@ def test_the_reference_counts_training_rows_and_test_answers(forest_run, package
     assert sum(reference.inputs["brightness"].counts) == reference.rows
     assert sum(reference.classes.values()) == len(forest_run.splits.part("test").y)
     assert sum(reference.confidence.counts) == len(forest_run.splits.part("test").y)
+
+
+def test_what_was_left_to_the_machine_is_sealed_as_it_came_out(forest_run, tmp_path, place):
+    shutil.copytree(forest_run.model, tmp_path / "model")
+    path = tmp_path / "model" / "training.json"
+    settled = {"device": "cuda", "precision": "bfloat16"}
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"settled": settled}))
+    sealed = package(forest_run.config, forest_run.splits, tmp_path / "model", forest_run.evaluation, place)
+    expected = forest_run.config.identity()
+    assert sealed.descriptor.lineage.parameters == expected | {"train": expected["train"] | settled}
 
 
 def test_packaging_twice_gives_the_same_digest(forest_run, packaged, place):

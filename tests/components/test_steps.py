@@ -2,13 +2,16 @@
 
 import json
 import re
+import signal
 
 import pytest
 from stages import DIGITS
+from trainings import Step, configured, pictures
 
 from components import steps
+from components.checkpoints import clear
 from components.config import read_config
-from components.errors import DataError
+from components.errors import DataError, Stopped
 from components.evaluate import evaluate
 
 PLAIN = read_config(DIGITS, ["train.trees=5"]).plain()
@@ -120,3 +123,44 @@ def test_a_sweep_is_refused_where_one_model_is_trained(here, capsys):
         prepare(here, SWEEP)
     assert "this configuration has a sweep, this pipeline trains one model" in capsys.readouterr().out
     assert not (here / "splits").exists()
+
+
+def test_a_training_that_is_stopped_and_one_that_is_killed_go_on_to_the_bytes_of_one_that_was_not(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("torch", reason="torch is not installed")
+    config, splits = configured(epochs=40, patience=40, batch_size=12), pictures(tmp_path / "splits")
+    step = Step(config, splits, tmp_path / "ended")
+
+    step.start().wait_for_checkpoint()
+    assert step.end(signal.SIGTERM) == 143, step.said()
+    told = step.lines()[-1]
+    number = int(re.search(r"^\[slipway\] stopped by SIGTERM at step (\d+); a retry goes on from file://", told)[1])
+    assert len(step.checkpoints()) == 2
+    assert int(step.checkpoints()[-1].partition("-")[0]) == number
+
+    step.start().wait_for_checkpoint()
+    assert step.end(signal.SIGKILL) == -signal.SIGKILL
+    assert f"[slipway] going on from step {number} in epoch " in step.said()
+    assert not (step.model / "graph.onnx").exists()
+
+    monkeypatch.setenv("SLIPWAY_CHECKPOINTS", step.store)
+    steps.train(*step.arguments)
+    assert len(step.checkpoints()) == 2, "nobody knows yet that the model is safe"
+    clear(step.model)
+    assert not step.kept.exists()
+    monkeypatch.delenv("SLIPWAY_CHECKPOINTS")
+    whole = Step(config, splits, tmp_path / "whole")
+    steps.train(*whole.arguments)
+    for file in ("graph.onnx", "native.npy", "training.json"):
+        assert (step.model / file).read_bytes() == (whole.model / file).read_bytes(), file
+
+
+def test_a_step_that_is_stopped_ends_as_shells_call_it():
+    @steps.step
+    def stop() -> None:
+        raise Stopped
+
+    with pytest.raises(SystemExit) as caught:
+        stop()
+    assert caught.value.code == 128 + signal.SIGTERM

@@ -6,8 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from stages import CONFIGS, DIGITS, run_stages
+from trainings import configured, pictures
 
 from components.config import read_config
+from components.cores import cores
 from components.dataset import Splits
 from components.errors import TrainingError
 from components.graph import run_graph
@@ -63,9 +65,8 @@ def test_a_loss_that_is_no_number_stops_with_the_setting_to_change(forest_run):
     config = read_config(DIGITS, ["train.model=mnist_cnn", "train.learning_rate=1.0", "train.epochs=2"])
     broken = Splits(splits.directory)
     broken.preprocessing = splits.preprocessing.model_copy(update={"factor": (3e37,)})
-    with pytest.raises(
-        TrainingError, match="the loss of epoch 1, batch 1 is not a number; lower train.learning_rate=1"
-    ):
+    told = r"^in epoch 1, batch 1 \(step 1, rows \[.*\] and 59 more .* the loss nan.* lower train.learning_rate"
+    with pytest.raises(TrainingError, match=told):
         fit(config.train, broken, 0)
 
 
@@ -102,3 +103,38 @@ def test_the_account_of_a_training_holds_its_score_on_validation_rows(forest_run
     answers = run_graph((forest_run.model / "graph.onnx").read_bytes(), held.batches())
     assert account["validation"]["accuracy"] == pytest.approx((answers.argmax(axis=1) == held.y).mean(), abs=1e-6)
     assert account["validation"]["log_loss"] < 1
+
+
+@pytest.mark.parametrize("learns_in_steps", [False, True], ids=["forest", "network"])
+def test_what_training_took_is_told_beside_the_model(forest_run, tmp_path, learns_in_steps):
+    if learns_in_steps:
+        train(configured(epochs=1), pictures(tmp_path / "splits"), tmp_path / "model")
+    else:
+        train(read_config(DIGITS, ["train.trees=3"]), forest_run.splits, tmp_path / "model")
+    took = json.loads((tmp_path / "model" / "took.json").read_bytes())
+    assert (took["device"], took["gpus"], took["processes"]) == ("cpu", 0, 1)
+    assert took["seconds"] >= 0
+    assert took["cores"] == cores()
+    assert 0.01 < took["memory_gb"] < 64
+    pace = json.loads((tmp_path / "model" / "pace.json").read_bytes())
+    figures = {"step", "seconds", "rows_per_second", "step_seconds", "loss", "gradient_norm"}
+    assert all(set(sample) == figures for sample in pace)
+    assert bool(pace) == learns_in_steps
+
+
+def test_a_store_that_refuses_every_checkpoint_costs_no_model(tmp_path, capsys):
+    (tmp_path / "store").touch()
+    config, splits = configured(epochs=1, batch_size=32), pictures(tmp_path / "splits")
+    train(config, splits, tmp_path / "refused", (tmp_path / "store" / "made").as_uri())
+    assert "no checkpoint of step 1: can't write " in capsys.readouterr().out
+    train(config, splits, tmp_path / "kept", (tmp_path / "checkpoints").as_uri())
+    assert (tmp_path / "kept" / "checkpoints.txt").read_text() == (tmp_path / "checkpoints").as_uri()
+    for file in ("graph.onnx", "native.npy", "training.json"):
+        assert (tmp_path / "refused" / file).read_bytes() == (tmp_path / "kept" / file).read_bytes(), file
+
+
+def test_a_process_that_does_not_lead_writes_nothing(forest_run, tmp_path, monkeypatch):
+    follows = Trained(predict=lambda _: pytest.fail("asked"), graph=b"", history=[], tolerance=0.0, leads=False)
+    monkeypatch.setattr("components.train.fit", lambda *_: follows)
+    train(forest_run.config, forest_run.splits, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

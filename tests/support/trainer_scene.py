@@ -48,6 +48,11 @@ class Scene:
         (found,) = self.jobs()
         return found
 
+    def take_away(self) -> None:
+        """Delete the TrainJob, as the cluster does with what a lost pod owned."""
+        for path in [path for path in self.server.objects if path.startswith(f"{TRAINER}/trainjobs/")]:
+            del self.server.objects[path]
+
     def pod(self, name: str, *, index: int = 0, attempt: int = 0, **status: Any) -> Json:
         """Make a pod of the TrainJob, or change it."""
         job = self.job["metadata"]["name"]

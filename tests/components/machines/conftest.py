@@ -14,7 +14,7 @@ from components.dataset import Splits
 def config() -> Config:
     """A network on two machines."""
     pytest.importorskip("torch", reason="torch is not installed")
-    return read_config(DIGITS, ["train.model=mnist_cnn", "train.machines=2", "train.processes=4"])
+    return read_config(DIGITS, ["train.model=mnist_cnn", "train.device=cpu", "train.machines=2", "train.processes=4"])
 
 
 @pytest.fixture(scope="session")

@@ -39,16 +39,16 @@ def test_what_was_cut_short_is_uploaded_again(folder, config, fingerprint, split
     assert contents(folder.take(tmp_path).splits) == contents(splits)
 
 
-def test_the_model_comes_back_and_the_folder_goes(folder, config, fingerprint, splits, tmp_path):
+def test_the_model_comes_back_and_may_be_asked_for_again(folder, config, fingerprint, splits, tmp_path):
     folder.hand_over(config, fingerprint, splits)
     (tmp_path / "trained").mkdir()
     (tmp_path / "trained" / "graph.onnx").write_bytes(b"a graph")
     assert not folder.done()
     folder.hand_back(tmp_path / "trained")
     assert folder.done()
-    folder.collect(tmp_path / "model")
-    assert contents(tmp_path / "model") == {"graph.onnx": b"a graph"}
-    assert contents(tmp_path / "store") == {}
+    for place in ("first", "second"):
+        folder.collect(tmp_path / place)
+        assert contents(tmp_path / place) == {"graph.onnx": b"a graph"}
 
 
 def test_an_image_with_other_code_is_refused(folder, config, fingerprint, splits, tmp_path, monkeypatch):
@@ -59,6 +59,6 @@ def test_an_image_with_other_code_is_refused(folder, config, fingerprint, splits
 
 
 def test_a_trial_of_a_sweep_over_several_models_is_taken(folder, splits, config, tmp_path):
-    chosen = read_config(DIGITS, ["train.model=mnist_cnn", "train.machines=2", "train.processes=2"])
+    chosen = read_config(DIGITS, ["train.model=mnist_cnn", "train.device=cpu", "train.machines=2", "train.processes=2"])
     folder.hand_over(chosen, "a fingerprint of two kinds of model", splits)
     assert folder.take(tmp_path).fingerprint == "a fingerprint of two kinds of model"

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 from trainer_scene import Scene
 
+from components.checkpoints import PLACE, clear
 from components.errors import ConfigError, TrainingError
 from components.kube import NoClusterError
 from components.machines import train_on_machines
@@ -28,7 +29,7 @@ def train(checkpoints, quick, config, fingerprint, splits, tmp_path):
 
     def run():
         train_on_machines(config, fingerprint, splits, tmp_path / "model")
-        return {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+        return {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir() if path.name != PLACE}
 
     return run
 
@@ -59,7 +60,18 @@ def test_a_training_on_machines_ends_with_its_model_and_leaves_nothing(
     assert train() == {"graph.onnx": f"trained for {fingerprint}".encode()}
     assert "[slipway] validation accuracy 0.9\n" in capsys.readouterr().out
     assert scene.jobs() == []
+    # A step that is lost now finds the model again; when it is sealed, nobody needs the work any more.
+    assert open_store(checkpoints).keys("") != []
+    clear(tmp_path / "model")
     assert open_store(checkpoints).keys("") == []
+
+
+def test_a_train_job_that_goes_with_the_step_before_is_made_again(server, train, tmp_path):
+    (tmp_path / "machine").mkdir()
+    scene = Scene(server, [Scene.take_away, lambda scene: work(scene, tmp_path)])
+    assert list(train()) == ["graph.onnx"]
+    assert sum(asked.startswith("POST") for asked in server.asked) == 2
+    assert scene.jobs() == []
 
 
 def test_the_work_lies_in_the_folder_of_the_run(server, train, checkpoints, config, fingerprint):
@@ -107,7 +119,7 @@ STEP = """
     from components import steps
     from components.config import read_config
 
-    config = read_config(DIGITS, ["train.model=mnist_cnn", "train.machines=2", "train.processes=4"])
+    config = read_config(DIGITS, ["train.model=mnist_cnn", "train.device=cpu", "train.machines=2", "train.processes=4"])
     steps.train(config.plain(), *sys.argv[1:])
 """
 

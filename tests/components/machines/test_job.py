@@ -47,7 +47,7 @@ def test_a_train_job_says_how_many_machines_and_processes(job, scene, config):
 
 
 def test_a_gpu_for_each_process_is_added_to_the_resources_of_the_runtime(job, scene, config):
-    cuda = read_config(DIGITS, ["train.model=mnist_cnn", "train.machines=2", "train.processes=4", "train.device=cuda"])
+    cuda = read_config(DIGITS, ["train.model=mnist_cnn", "train.device=cuda", "train.machines=2", "train.processes=4"])
     job.start(shape(cuda, URI))
     assert scene.job["spec"]["trainer"]["resourcesPerNode"] == {
         "requests": {"cpu": "1"},

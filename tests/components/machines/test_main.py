@@ -33,7 +33,14 @@ def folder(tmp_path):
 
 @pytest.mark.slow
 def test_two_machines_train_together_and_the_first_hands_the_model_back(folder, splits, fingerprint, tmp_path):
-    settings = ["train.model=mnist_cnn", "train.machines=2", "train.processes=2", "train.epochs=1", "train.threads=1"]
+    settings = [
+        "train.model=mnist_cnn",
+        "train.device=cpu",
+        "train.machines=2",
+        "train.processes=2",
+        "train.epochs=1",
+        "train.threads=1",
+    ]
     folder.hand_over(read_config(DIGITS, settings), fingerprint, splits)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -5,7 +5,9 @@ import pytest
 from components.models.settings import Augment
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-from components.models.augment import augment  # noqa: E402 (needs torch)
+from components.models.augment import _moved, augment  # noqa: E402 (needs torch)
+from components.models.chance import Chance  # noqa: E402 (needs torch)
+from components.models.group import Group  # noqa: E402 (needs torch)
 
 
 def batch(rows: int = 64, height: int = 12, width: int = 12) -> "torch.Tensor":
@@ -13,7 +15,8 @@ def batch(rows: int = 64, height: int = 12, width: int = 12) -> "torch.Tensor":
 
 
 def changed(pictures, span: float = 2.0, seed: int = 1, **settings):
-    return augment(pictures, Augment(**settings), span, torch.Generator().manual_seed(seed))
+    chance = Chance(seed, len(pictures), Group(), torch.device("cpu"))
+    return augment(pictures, Augment(**settings), span, chance)
 
 
 ALL = {"flip": True, "shift": 0.1, "zoom": 0.2, "rotation": 20, "brightness": 0.2, "contrast": 0.3, "noise": 0.1}
@@ -70,17 +73,15 @@ def test_noise_has_the_strength_that_was_said():
 
 
 def test_a_turn_of_a_quarter_is_a_turn_of_a_quarter_even_where_the_picture_is_not_square():
-    from components.models import augment as module
+    class Most(Chance):
+        """Draws the largest number there is."""
+
+        def uniform(self):
+            return torch.ones(1)
 
     pictures = torch.zeros(1, 1, 9, 15)
     pictures[:, :, 4, 5:10] = 1
-    generator = torch.Generator().manual_seed(0)
-    original = module._uniform
-    module._uniform = lambda rows, most, _: torch.full((rows, 1, 1, 1), most)
-    try:
-        turned = module._moved(pictures, Augment(rotation=90), generator)
-    finally:
-        module._uniform = original
+    turned = _moved(pictures, Augment(rotation=90), Most(0, 1, Group(), torch.device("cpu")))
     expected = torch.zeros(1, 1, 9, 15)
     expected[:, :, 2:7, 7] = 1
     torch.testing.assert_close(turned, expected, atol=1e-4, rtol=0)

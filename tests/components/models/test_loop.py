@@ -1,19 +1,26 @@
 """The loop: every row once an epoch, step sizes as the schedule says, the best epoch kept."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
 from components.dataset import Part, Rows, Scaling
-from components.errors import TrainingError
+from components.errors import Stopped, TrainingError
 from components.models.settings import Augment, MnistCnn, ResNet18
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 from components.models import loop as module  # noqa: E402 (needs torch)
+from components.models.checkpoint import Keeper  # noqa: E402 (needs torch)
+from components.models.device import Device  # noqa: E402 (needs torch)
 from components.models.export import Served  # noqa: E402 (needs torch)
+from components.models.feed import Batch  # noqa: E402 (needs torch)
+from components.models.group import Group  # noqa: E402 (needs torch)
 from components.models.loop import Loop  # noqa: E402 (needs torch)
 from components.models.networks import build  # noqa: E402 (needs torch)
+
+CPU = Device(torch.device("cpu"), half=False)
 
 
 class Mean(torch.nn.Module):
@@ -28,86 +35,50 @@ class Mean(torch.nn.Module):
 
 
 def part(directory, count: int = 40) -> Part:
-    """Write pictures that all hold their own number, the odd ones of class 1."""
-    directory.mkdir(parents=True)
-    numbers = np.arange(count, dtype=np.float32)
-    np.save(directory / "x.npy", np.broadcast_to(numbers[:, None, None], (count, 4, 4)).copy())
-    np.save(directory / "y.npy", np.arange(count) % 2)
+    """Write pictures that all hold their own number, the odd ones of class 1, unless they are there."""
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        numbers = np.arange(count, dtype=np.float32)
+        np.save(directory / "x.npy", np.broadcast_to(numbers[:, None, None], (count, 4, 4)).copy())
+        np.save(directory / "y.npy", np.arange(count) % 2)
     rows = Rows(kind="image", labels=("even", "odd"), shape=(4, 4), minimum=0.0, maximum=40.0)
     return Part(directory, rows, directory / "values.json")
 
 
-def loop(directory, **settings) -> Loop:
+def spoil(directory, row: int, value: float) -> None:
+    x = np.load(directory / "x.npy")
+    x[row, 1, 1] = value
+    np.save(directory / "x.npy", x)
+
+
+def loop(directory, keeper=None, device=CPU, **settings) -> Loop:
     torch.manual_seed(0)
     chosen = MnistCnn(**{"batch_size": 8, "epochs": 6} | settings)
     served = Served(Mean(), Scaling(mean=(20.0,), factor=(0.1,)))
-    return Loop(served, chosen, part(directory / "train"), part(directory / "held", 30), 4.0, seed=0)
+    train, held = part(directory / "train"), part(directory / "held", 30)
+    return Loop(served, chosen, train, held, 4.0, 0, device, Group(), keeper or Keeper(None, 0))
 
 
-def numbers(batches) -> list[int]:
-    return [round(float(row.mean()) * 10 + 20) for x, _ in batches for row in x]
+def stop(directory) -> None:
+    """Train one step more and be told to end."""
+    with Keeper((directory / "kept").as_uri(), 1) as keeper:
+        keeper.stopping = True
+        with pytest.raises(Stopped):
+            loop(directory, keeper).run()
 
 
-def test_an_epoch_takes_every_row_once_in_an_order_of_its_own_and_with_its_target(tmp_path):
-    trained = loop(tmp_path)
-    orders = []
-    for _ in range(2):
-        batches = list(trained.batches())
-        orders.append(numbers(batches))
-        assert [number % 2 for number in orders[-1]] == [int(y) for _, targets in batches for y in targets]
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(40))
-    assert orders[0] != orders[1]
+def batch(x, y) -> Batch:
+    return Batch(1, torch.arange(len(y)), y, x, y)
 
 
-def test_a_last_batch_of_one_row_is_left_out(tmp_path):
-    assert [len(y) for _, y in loop(tmp_path, batch_size=13).batches()] == [13, 13, 13]
-
-
-def test_rows_that_are_not_held_in_memory_give_the_same_batches(tmp_path, monkeypatch):
-    cached = list(loop(tmp_path / "cached").batches())
-    monkeypatch.setattr(module, "CACHED_BYTES", 0)
-    read = list(loop(tmp_path / "read").batches())
-    assert all(torch.equal(a, b) for one, two in zip(cached, read, strict=True) for a, b in zip(one, two, strict=True))
-
-
-def test_training_pictures_are_changed_at_random_and_validation_pictures_are_not(tmp_path):
-    trained = loop(tmp_path, augment=Augment(brightness=0.5))
-    assert len({round(float(x.mean()), 4) for x, _ in trained.batches()}) == 5
-    assert sorted(numbers(trained.batches())) != list(range(40))
+def test_validation_pictures_are_not_changed_at_random(tmp_path):
+    trained = loop(tmp_path, augment=Augment(brightness=0.5, noise=0.1))
     assert trained._judge() == trained._judge()
-
-
-def rates(directory, **settings) -> list[float]:
-    trained = loop(directory, learning_rate=0.5, **settings)
-    return [0.5 * trained._rate(step) for step in range(30)]
-
-
-def test_a_constant_schedule_is_constant(tmp_path):
-    assert set(rates(tmp_path)) == {0.5}
-
-
-def test_a_cosine_ends_near_zero_and_never_rises(tmp_path):
-    found = rates(tmp_path, schedule="cosine")
-    assert found[0] == 0.5
-    assert found[15] == pytest.approx(0.25)
-    assert found[-1] < 0.002
-    assert found == sorted(found, reverse=True)
-
-
-def test_steps_come_after_each_third(tmp_path):
-    found = rates(tmp_path, schedule="step")
-    assert found == pytest.approx([0.5] * 10 + [0.05] * 10 + [0.005] * 10)
-
-
-def test_a_warmup_rises_evenly_to_the_largest_step(tmp_path):
-    found = rates(tmp_path, warmup=2)
-    assert np.diff(found[:11]) == pytest.approx([0.5 / 11] * 10)
-    assert found[10:] == [0.5] * 20
 
 
 def test_what_the_schedule_says_is_what_the_optimizer_takes(tmp_path):
     trained = loop(tmp_path, learning_rate=0.5, schedule="cosine")
-    history = trained.run()
+    history = trained.run().history
     expected = [0.25 * (1 + math.cos(math.pi * epoch / 6)) for epoch in range(6)]
     assert [entry["learning_rate"] for entry in history] == pytest.approx(expected)
 
@@ -128,7 +99,7 @@ def test_label_smoothing_raises_the_loss_of_the_sure(tmp_path):
         trained = loop(tmp_path / str(smoothing), label_smoothing=smoothing)
         with torch.no_grad():
             trained.network.line.weight.copy_(torch.tensor([[1.0], [-1.0]]))
-        losses.append(trained.step(x, y).item())
+        losses.append(trained.step(batch(x, y))[0].item())
     assert losses[0] < 0.01
     assert losses[1] == pytest.approx(10, rel=0.05)
 
@@ -138,13 +109,13 @@ def test_every_optimizer_lowers_the_loss(tmp_path, optimizer):
     trained = loop(tmp_path, optimizer=optimizer, learning_rate=0.05)
     x = torch.cat([torch.ones(8, 1, 4, 4), -torch.ones(8, 1, 4, 4)])
     y = torch.arange(16) // 8
-    losses = [trained.step(x, y).item() for _ in range(20)]
+    losses = [trained.step(batch(x, y))[0].item() for _ in range(20)]
     assert losses[-1] < losses[0] / 1.2
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_rest(tmp_path):
     trained = loop(tmp_path, epochs=50, learning_rate=1.0, optimizer="sgd", patience=2)
-    history = trained.run()
+    history = trained.run().history
     losses = [entry["loss"] for entry in history]
     assert len(losses) < 50
     assert losses.index(min(losses)) == len(losses) - 3
@@ -166,10 +137,80 @@ def test_a_loss_that_is_no_number_ends_training_with_the_setting_to_lower(tmp_pa
     trained = loop(tmp_path, learning_rate=0.3)
     with torch.no_grad():
         trained.network.line.bias.fill_(math.nan)
-    with pytest.raises(
-        TrainingError, match="the loss of epoch 1, batch 1 is not a number; lower train.learning_rate=0.3"
-    ):
+    told = (
+        r"^in epoch 1, batch 1 \(step 1, rows \[\d+, \d+, \d+, \d+, \d+\] and 3 more of the training split\) the loss "
+        r"nan, its gradient nan, where guessing has 0.69; there is no checkpoint; lower train.learning_rate, or look at"
+    )
+    with pytest.raises(TrainingError, match=told):
         trained.run()
+
+
+def test_one_bad_picture_is_found_in_the_batch_that_has_it_and_the_last_good_checkpoint_is_named(tmp_path):
+    broken = int(list(loop(tmp_path).feed.epoch(1))[3].rows[2])
+    spoil(tmp_path / "train", broken, math.nan)
+    told = pytest.raises(TrainingError, match=r"in epoch 1, batch 4 \(step 4, rows \[")
+    with Keeper((tmp_path / "kept").as_uri(), 1e-9) as keeper, told as caught:
+        loop(tmp_path, keeper).run()
+    assert f", {broken}, " in str(caught.value)
+    assert f"the last good checkpoint is file://{tmp_path}/kept/00000000000" in str(caught.value)
+
+
+def test_a_loss_that_explodes_ends_training_as_one_that_is_no_number_does(tmp_path):
+    trained = loop(tmp_path)
+    with torch.no_grad():
+        trained.network.line.weight.mul_(1e4)
+    with pytest.raises(TrainingError, match=r"in epoch 1, batch 1 .* the loss \d.*, where guessing has 0.69"):
+        trained.run()
+
+
+def test_a_validation_loss_that_is_no_number_ends_training(tmp_path):
+    part(tmp_path / "held", 30)
+    spoil(tmp_path / "held", 7, math.inf)
+    with pytest.raises(TrainingError, match="the validation loss of epoch 1 is nan; there is no checkpoint"):
+        loop(tmp_path).run()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": "cosine", "warmup": 0.5, "augment": Augment(noise=0.1)},
+        {"optimizer": "sgd", "patience": 1, "learning_rate": 0.5, "class_weights": "balanced"},
+    ],
+    ids=["adam", "sgd"],
+)
+def test_a_training_that_is_stopped_after_every_single_step_is_the_training_that_never_was(tmp_path, settings, capsys):
+    whole = loop(tmp_path, epochs=3, **settings)
+    expected = whole.run()
+    for tried in range(100):  # noqa: B007 (used below)
+        with Keeper((tmp_path / "kept").as_uri(), 1) as keeper:
+            keeper.stopping = True
+            resumed = loop(tmp_path, keeper, epochs=3, **settings)
+            try:
+                found = resumed.run()
+            except Stopped:
+                continue
+            break
+    assert tried == expected.step + len(expected.history), "it is also asked after each epoch"
+    assert found.history == expected.history
+    assert found.elapsed > 0
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+    told = capsys.readouterr().out
+    kept = r"file://\S+/kept/000000000007-[0-9a-f]{16}\.safetensors"
+    assert re.search(rf"stopped by SIGTERM at step 7; a retry goes on from {kept}\n", told)
+    assert "going on from step 7 in epoch 2, of file://" in told
+
+
+def test_a_new_training_after_only_damaged_checkpoints_keeps_its_own(tmp_path, capsys):
+    uri = (tmp_path / "kept").as_uri()
+    with Keeper(uri, 1) as keeper:
+        for step in (7_000, 8_000):
+            keeper.keep(step, loop(tmp_path)._state(), wait=True)
+    for path in (tmp_path / "kept").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    for step in (1, 2):
+        stop(tmp_path)
+        assert f"stopped by SIGTERM at step {step};" in capsys.readouterr().out
 
 
 def test_an_epoch_that_takes_long_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
@@ -177,7 +218,7 @@ def test_an_epoch_that_takes_long_tells_how_far_it_is(tmp_path, monkeypatch, cap
     loop(tmp_path, epochs=1).run()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[slipway] epoch 1/1 batch 1/5 loss ")
-    assert lines[0].endswith("rows/s)")
+    assert re.search(r" \(\d+ rows/s, at most \d+ s left\)$", lines[0])
     assert lines[-1].startswith("[slipway] kept epoch 1 of 1, validation loss ")
 
 
@@ -191,7 +232,7 @@ def test_a_frozen_network_changes_in_its_last_layer_alone(tmp_path):
     rows = Part(directory, kind, directory / "values.json")
     settings = ResNet18(freeze=True, epochs=1, batch_size=8)
     served = Served(build(settings, kind), Scaling(mean=(127.0,) * 3, factor=(0.01,) * 3))
-    trained = Loop(served, settings, rows, rows, 2.55, seed=0)
+    trained = Loop(served, settings, rows, rows, 2.55, 0, CPU, Group(), Keeper(None, 0))
     before = {name: value.clone() for name, value in trained.network.state_dict().items()}
     trained.run()
     changed = {name for name, value in trained.network.state_dict().items() if not torch.equal(value, before[name])}

@@ -3,34 +3,16 @@
 import numpy as np
 import onnxruntime
 import pytest
+from trainings import pictures
 
-from components.dataset import Rows, Scaling, Splits, save_arrays
 from components.errors import TrainingError
 from components.models.settings import Augment, ImprovedCnn, MnistCnn, ResNet18, SimpleCnn
-from modelpackage import canonical_json
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 from components.models.network import fit  # noqa: E402 (needs torch)
 
 EVERY_CHANGE = Augment(flip=True, shift=0.1, zoom=0.1, rotation=5, brightness=0.1, contrast=0.1, noise=0.05)
 QUICK = {"epochs": 3, "batch_size": 12}
-
-
-def made(directory, shape=(12, 12), dtype="UINT8") -> Splits:
-    """Pictures whose class is how bright their upper half is."""
-    random = np.random.default_rng(0)
-    low, high = 0.0, 255.0 if dtype == "UINT8" else 16.0
-    directory.mkdir(exist_ok=True)
-    Rows(kind="image", labels=("dark", "light"), shape=shape, datatype=dtype, minimum=low, maximum=high).save(directory)
-    for split, count in (("train", 96), ("validation", 32), ("test", 32)):
-        y = np.arange(count) % 2
-        x = random.random((count, *shape)) * high / 2
-        x[:, : shape[0] // 2] += high / 2 * y.reshape(-1, *[1] * len(shape))
-        save_arrays(directory / split, x=x.astype(np.uint8 if dtype == "UINT8" else np.float32), y=y)
-    channels = shape[2] if len(shape) == 3 else 1
-    scaling = Scaling(mean=(high / 2,) * channels, factor=(4 / high,) * channels)
-    (directory / "preprocessing.json").write_bytes(canonical_json(scaling.model_dump(mode="json")))
-    return Splits(directory)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +27,7 @@ def made(directory, shape=(12, 12), dtype="UINT8") -> Splits:
     ids=["mnist_cnn", "simple_cnn", "improved_cnn", "resnet18", "bfloat16"],
 )
 def test_a_network_learns_and_its_graph_answers_as_it_does_in_float32(tmp_path, settings, shape, dtype):
-    splits = made(tmp_path, shape, dtype)
+    splits = pictures(tmp_path, shape, dtype)
     trained = fit(settings, splits, 0)
     test = splits.part("test")
     answers = trained.predict(test.inputs())
@@ -66,7 +48,7 @@ def test_a_network_learns_and_its_graph_answers_as_it_does_in_float32(tmp_path, 
     ids=["augment", "sgd"],
 )
 def test_two_trainings_give_the_same_bytes_and_another_seed_gives_others(tmp_path, changes):
-    splits, settings = made(tmp_path), MnistCnn(epochs=2, batch_size=32, **changes)
+    splits, settings = pictures(tmp_path), MnistCnn(epochs=2, batch_size=32, **changes)
     one, same, other = (fit(settings, splits, seed) for seed in (0, 0, 1))
     assert one.graph == same.graph
     assert one.history == same.history
@@ -74,16 +56,33 @@ def test_two_trainings_give_the_same_bytes_and_another_seed_gives_others(tmp_pat
 
 
 def test_the_targets_of_test_rows_are_not_read_and_the_history_holds_nothing_that_a_clock_says(tmp_path):
-    splits = made(tmp_path)
+    splits = pictures(tmp_path)
     (tmp_path / "test" / "y.npy").unlink()
     history = fit(MnistCnn(**QUICK), splits, 0).history
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
-    assert all(set(entry) == {"epoch", "train_loss", "loss", "accuracy", "learning_rate"} for entry in history)
+    figures = {"epoch", "train_loss", "loss", "accuracy", "learning_rate", "gradient_norm"}
+    assert all(set(entry) == figures for entry in history)
 
 
 def test_rows_of_a_table_are_refused(tmp_path):
-    splits = made(tmp_path)
+    splits = pictures(tmp_path)
     splits.rows = splits.rows.model_copy(update={"kind": "tabular"})
     splits.preprocessing = None
     with pytest.raises(TrainingError, match="mnist_cnn learns from pictures, these rows are tabular"):
         fit(MnistCnn(), splits, 0)
+
+
+def test_a_training_on_a_cpu_has_a_place_for_its_checkpoints_that_is_not_that_of_one_on_a_gpu(tmp_path):
+    settings = MnistCnn(epochs=1, batch_size=32, device="cpu", checkpoint_seconds=1e-6)
+    fit(settings, pictures(tmp_path / "splits"), 0, (tmp_path / "kept").as_uri())
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["cpu"]
+    assert len(list((tmp_path / "kept" / "cpu").iterdir())) == 2
+
+
+def test_what_was_left_to_the_machine_is_told_as_it_came_out(tmp_path):
+    trained = fit(MnistCnn(epochs=1, batch_size=32, device="cpu"), pictures(tmp_path), 0)
+    assert trained.settled == {"device": "cpu", "precision": "float32"}
+    assert trained.device == "cpu"
+    assert trained.leads
+    assert [sample["step"] for sample in trained.pace]
+    assert trained.seconds > 0
