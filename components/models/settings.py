@@ -147,7 +147,7 @@ class Network(TrainSettings):
     compile: bool = False
     processes: Annotated[int, Field(ge=1, le=4096)] = 1
     machines: Annotated[int, Field(ge=1, le=1024)] = 1
-    checkpoint_seconds: Zero = 60.0
+    checkpoint_seconds: Zero = 120.0
 
     @model_validator(mode="after")
     def _shared_out(self) -> Self:
