@@ -84,7 +84,7 @@ def give_torch(pod: Json) -> None:
             container["image"] = TORCH
             continue
         container["image"] = IMAGE
-        container["env"] = [{"name": "PYTHONPATH", "value": "/app:/torch"}]
+        container.setdefault("env", []).append({"name": "PYTHONPATH", "value": "/app:/torch"})
         container["volumeMounts"].append({"name": "torch", "mountPath": "/torch", "readOnly": True})
     if TORCH.startswith("/"):
         pod["volumes"].append({"name": "torch", "persistentVolumeClaim": {"claimName": "torch", "readOnly": True}})
