@@ -142,7 +142,7 @@ def _gc(options: argparse.Namespace) -> int:
         kept = open_store(place)
         left = given_up(kept, seconds)
         _clear(kept, left, remove=options.remove)
-        _tell(f"checkpoints of {len(left)} trainings {done}" if left else "no training left checkpoints behind")
+        _tell(f"{len(left)} folders of checkpoints {done}" if left else "no old checkpoints are left behind")
     return 0
 
 

@@ -40,9 +40,13 @@ def killed(config: Mapping[str, Any]) -> str:
         config: Content of the configuration.
     """
     size = int(config.get("train", {}).get("batch_size", 0))
-    smaller = f"try train.batch_size={max(2, size // 2)}, " if size > 2 else ""  # noqa: PLR2004 (batch norm needs two)
-    way = f"{smaller}and with --runner docker, --memory allows more"
-    return f"it was killed, as happens when memory runs out; {way.removeprefix('and ')}"
+    more = "with --runner docker, --memory allows more"
+    if size <= 2:  # noqa: PLR2004 (batch norm needs two)
+        return f"it was killed, as happens when memory runs out; {more}"
+    return (
+        "it was killed; run it again to go on from its last checkpoint. Where memory ran out, as happens, try "
+        f"train.batch_size={size // 2}, and {more}"
+    )
 
 
 def _indent(line: str) -> int:

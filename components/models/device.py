@@ -99,7 +99,7 @@ def _gpu_wanted(device: str) -> bool:
     built = "is built without CUDA" if torch.version.cuda is None else "finds no GPU that its driver lets it use"
     if device == "cuda":
         raise TrainingError(
-            f"train.device=cuda, but torch {torch.__version__} {built}; give the step a GPU (gpus: 1) and the image "
+            f"train.device=cuda, but torch {torch.__version__} {built}; give the step a GPU (--gpus 1) and the image "
             "slipway/component-gpu, or set train.device=cpu"
         )
     if _given():

@@ -66,6 +66,7 @@ class Loop:
         self.seed = seed
         self.feed = Feed(self.served, settings, train, span, seed, device, group)
         self.steps = max(1, self.feed.steps)
+        self.rows = min(settings.batch_size, len(self.feed.y))
         self.optimizer = optimizer_of(self.network, settings)
         self.schedule = LambdaLR(self.optimizer, schedule_of(settings, self.steps))
         self.classes = len(train.rows.labels)
@@ -98,7 +99,8 @@ class Loop:
         if self.group.rank == 0:
             # What comes now is no training, and takes a while.
             self.keeper.keep(now.step, self._state())
-        say(f"kept epoch {now.best_epoch} of {len(now.history)}, validation loss {now.best_loss:.4f}")
+        early = f"; no better for {self.settings.patience} epochs" if len(now.history) < self.settings.epochs else ""
+        say(f"kept epoch {now.best_epoch} of {len(now.history)}, validation loss {now.best_loss:.4f}{early}")
         self.network.load_state_dict(self.best)
         return now
 
@@ -140,12 +142,12 @@ class Loop:
                 torch.manual_seed(seed_of(self.seed, DROPPED, now.step + len(taken), self.group.rank))
                 taken.append(self.step(batch))
             self._settle(window, taken)
-            now.sample(self.settings.batch_size)
-            self.speed = (now.batch - begun) * self.settings.batch_size / (time.monotonic() - start)
+            now.sample(self.rows)
+            self.speed = (now.batch - begun) * self.rows / (time.monotonic() - start)
             if time.monotonic() - told > SECONDS_BETWEEN_LINES:
                 told = time.monotonic()
                 self._tell()
-        now.sample(self.settings.batch_size, last=True)
+        now.sample(self.rows, last=True)
 
     def _settle(self, batches: list[Batch], taken: list[tuple[Tensor, Tensor]]) -> None:
         """Judge steps, the same way in every process, and keep a checkpoint if it is time."""
@@ -175,7 +177,7 @@ class Loop:
         guessing = math.log(self.classes)
         if math.isfinite(loss) and math.isfinite(norm) and loss <= EXPLODED * guessing:
             return
-        what = f"the loss {loss:.4g}" if math.isfinite(norm) else f"the loss {loss:.4g}, its gradient {norm:.4g}"
+        what = f"the loss is {loss:.4g}" if math.isfinite(norm) else f"the loss is {loss:.4g}, its gradient {norm:.4g}"
         rows = batch.rows[:ROWS_NAMED].tolist()
         raise self._lost(
             f"in epoch {self.progress.epoch}, batch {batch.number} (step {self.progress.step + 1}, rows {rows} and "
@@ -225,7 +227,7 @@ class Loop:
         """Return how fast this epoch goes, and how long the rest takes if no epoch is left out."""
         if not self.speed:
             return "learned before"
-        left = (self.settings.epochs * self.steps - self.progress.step) * self.settings.batch_size
+        left = (self.settings.epochs * self.steps - self.progress.step) * self.rows
         return f"{self.speed:.0f} rows/s, at most {_span(left / self.speed)} left"
 
     def _resume(self) -> None:

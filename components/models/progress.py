@@ -70,7 +70,7 @@ class Progress:
         """Note the pace, if it is time or the epoch's end."""
         moment, step = self._told
         now, steps = time.monotonic(), self.step - step
-        if not steps or (now - moment < self.pause and not (last and not self.pace)):
+        if not steps or (now - moment < self.pause and not last):
             return
         self._told = (now, self.step)
         each = (now - moment) / steps

@@ -34,6 +34,8 @@ def main(job: Path) -> None:
     group = Group.join()
     if group.rank != 0:
         console.mute()
+    if lost := int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")):
+        console.say(f"a process was lost; all start anew from the last checkpoint, for time {lost}")
     content = json.loads(job.read_bytes())
     config = Config.build(content["config"])
     kept = run_checkpoints(config.name, run_key(config, content["fingerprint"]))

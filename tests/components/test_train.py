@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_stops_with_the_setting_to_change(forest_run):
     config = read_config(DIGITS, ["train.model=mnist_cnn", "train.learning_rate=1.0", "train.epochs=2"])
     broken = Splits(splits.directory)
     broken.preprocessing = splits.preprocessing.model_copy(update={"factor": (3e37,)})
-    told = r"^in epoch 1, batch 1 \(step 1, rows \[.*\] and 59 more .* the loss nan.* lower train.learning_rate"
+    told = r"^in epoch 1, batch 1 \(step 1, rows \[.*\] and 59 more .* the loss is nan.* lower train.learning_rate"
     with pytest.raises(TrainingError, match=told):
         fit(config.train, broken, 0)
 

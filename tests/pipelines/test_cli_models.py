@@ -129,7 +129,7 @@ def test_a_rollback_makes_the_version_before_champion_and_ends_at_the_first(told
 
 def test_nothing_is_left_to_register_and_nothing_to_remove(told):
     assert told("register").out.startswith("nothing to enter: MLflow (sqlite:///")
-    clean = "something refers to every package\nno training left checkpoints behind\n"
+    clean = "something refers to every package\nno old checkpoints are left behind\n"
     assert told("gc", "--older-than", "0").out == clean
 
 
@@ -137,12 +137,12 @@ def test_checkpoints_that_nobody_went_on_from_are_listed_and_removed_when_told(t
     left = home / "checkpoints" / "digits" / ("a" * 64) / f"{7:012d}-0123456789abcdef.safetensors"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"numbers")
-    assert "no training left checkpoints" in told("gc").out
+    assert "no old checkpoints are left" in told("gc").out
     listed = told("gc", "--older-than", "0").out
     assert f"/checkpoints/digits/{'a' * 64}/  0.0 MB" in listed
-    assert "checkpoints of 1 trainings to remove; slipway gc --remove does it" in listed
+    assert "1 folders of checkpoints to remove; slipway gc --remove does it" in listed
     assert left.exists()
-    assert "checkpoints of 1 trainings removed" in told("gc", "--older-than", "0", "--remove").out
+    assert "1 folders of checkpoints removed" in told("gc", "--older-than", "0", "--remove").out
     assert not left.exists()
 
 

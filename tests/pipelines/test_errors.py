@@ -51,6 +51,8 @@ def test_without_either_it_is_the_last_line_and_an_empty_log_says_so():
 
 
 def test_a_killed_step_is_told_the_batch_size_to_try_where_it_has_one():
-    assert "memory runs out; try train.batch_size=32, and with" in killed({"train": {"batch_size": 64.0}})
+    told = killed({"train": {"batch_size": 64.0}})
+    assert told.startswith("it was killed; run it again to go on from its last checkpoint. Where memory ran out")
+    assert "try train.batch_size=32, and with --runner docker" in told
     for small in ({}, {"train": {"trees": 7}}, {"train": {"batch_size": 2}}):
         assert killed(small).endswith("memory runs out; with --runner docker, --memory allows more")

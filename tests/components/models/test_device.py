@@ -40,7 +40,7 @@ def test_auto_is_a_cpu_in_full_precision_where_no_gpu_is(devices, capsys):
 
 @no_gpu
 def test_a_gpu_that_is_not_there_is_an_error_with_the_way_out(devices):
-    with pytest.raises(TrainingError, match=r"^train.device=cuda, but torch .*give the step a GPU \(gpus: 1\).*=cpu"):
+    with pytest.raises(TrainingError, match=r"^train.device=cuda, but torch .*give the step a GPU \(--gpus 1\).*=cpu"):
         choose(MnistCnn(device="cuda"), ALONE)
 
 

@@ -138,8 +138,8 @@ def test_a_loss_that_is_no_number_ends_training_with_the_setting_to_lower(tmp_pa
     with torch.no_grad():
         trained.network.line.bias.fill_(math.nan)
     told = (
-        r"^in epoch 1, batch 1 \(step 1, rows \[\d+, \d+, \d+, \d+, \d+\] and 3 more of the training split\) the loss "
-        r"nan, its gradient nan, where guessing has 0.69; there is no checkpoint; lower train.learning_rate, or look at"
+        r"^in epoch 1, batch 1 \(step 1, rows \[\d+, \d+, \d+, \d+, \d+\] and 3 more of the training split\) the "
+        r"loss is nan, its gradient nan, where guessing has 0.69; there is no checkpoint; lower train.learning_rate, or"
     )
     with pytest.raises(TrainingError, match=told):
         trained.run()
@@ -159,7 +159,7 @@ def test_a_loss_that_explodes_ends_training_as_one_that_is_no_number_does(tmp_pa
     trained = loop(tmp_path)
     with torch.no_grad():
         trained.network.line.weight.mul_(1e4)
-    with pytest.raises(TrainingError, match=r"in epoch 1, batch 1 .* the loss \d.*, where guessing has 0.69"):
+    with pytest.raises(TrainingError, match=r"in epoch 1, batch 1 .* the loss is \d.*, where guessing has 0.69"):
         trained.run()
 
 

@@ -67,7 +67,7 @@ def test_a_sample_tells_the_pace_since_the_one_before(clock):
     ]
 
 
-def test_a_training_shorter_than_the_pause_has_one_sample_and_one_without_a_step_none(clock):
+def test_an_epoch_shorter_than_the_pause_has_one_sample_and_one_without_a_step_none(clock):
     now = Progress()
     now.sample(10, last=True)
     assert now.pace == []
@@ -75,7 +75,7 @@ def test_a_training_shorter_than_the_pause_has_one_sample_and_one_without_a_step
         now.learned(0.5, 1.0)
         clock.now += 0.25
         now.sample(10, last=True)
-    assert [sample["step"] for sample in now.pace] == [1]
+    assert [sample["step"] for sample in now.pace] == [1, 2]
 
 
 def test_samples_thin_out_and_stay_evenly_spread(clock):

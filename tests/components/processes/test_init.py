@@ -74,6 +74,6 @@ def test_an_error_of_the_training_comes_out_once(tmp_path):
     assert step.end() == 1, step.said()
     (error,) = [line for line in step.lines() if "error" in line]
     assert error.startswith("[slipway] error: in epoch 1, batch ")
-    assert "the loss nan" in error
+    assert "the loss is nan" in error
     assert "Traceback" not in step.said()
     assert below(step.process.pid) == []

@@ -34,7 +34,7 @@ def test_an_error_of_training_is_a_verdict_that_the_next_one_respects(tmp_path):
     assert subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=False).returncode == 1
     verdict = read_verdict(job.parent)
     assert "in epoch 1, batch " in verdict
-    assert "the loss nan" in verdict
+    assert "the loss is nan" in verdict
     assert not model.exists()
     # Whoever is started in its place does not even look for the others.
     alone = {**environment, "MASTER_PORT": "no number"}
